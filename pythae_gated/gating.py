@@ -1,0 +1,328 @@
+"""The gate, and the mixin that gates any Pythae VAE: the one place where the method lives."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from pydantic import field_validator, model_validator
+from pydantic.dataclasses import dataclass
+from pythae.models.base.base_utils import ModelOutput
+from torch import Tensor, nn
+
+from pythae_gated.encoding import Images, _like_model, as_images, inference
+from pythae_gated.errors import GateError, PartitionError
+from pythae_gated.parents import check_parent
+from pythae_gated.partitions import Partitions
+
+if TYPE_CHECKING:
+    from pythae.models import VAE as _Parent  # noqa: N811
+else:
+    _Parent = object
+
+
+def gate_gradient(
+    z: Tensor,  # (..., L)
+    mask: Tensor,  # bool, broadcastable to z
+) -> Tensor:  # (..., L)
+    """Pass values on as they are, and gradients only where the mask is true.
+
+    Forward: `z`. Backward: the gradient where `mask` is true, and exactly 0.0 where it is false,
+    so that every parameter before the gate gets a gradient, if only of zeros (as DDP needs).
+
+    Args:
+        z: Values to gate, such as the means or the log-variances of a posterior.
+        mask: Where the gate is open; bool, broadcastable to `z`.
+
+    Raises:
+        GateError: Where the mask is not bool, or does not broadcast to the shape of `z`.
+
+    Reference:
+        Vowels, Camgoz and Bowden, Gated Variational AutoEncoders, 2019 (arXiv 1911.06443).
+
+    Example:
+        >>> z = torch.ones(1, 3, requires_grad=True)
+        >>> gate_gradient(z, torch.tensor([True, False, True])).sum().backward()
+        >>> z.grad
+        tensor([[1., 0., 1.]])
+    """
+    if mask.dtype != torch.bool:
+        raise GateError(f"a mask of dtype {mask.dtype}: expected torch.bool")
+    if mask.ndim > z.ndim or any(
+        m not in (1, n) for m, n in zip(mask.shape[::-1], z.shape[::-1], strict=False)
+    ):
+        raise GateError(
+            f"a mask of shape {tuple(mask.shape)} does not broadcast to values of shape "
+            f"{tuple(z.shape)}"
+        )
+    return torch.where(mask, z, z.detach())
+
+
+@dataclass
+class GatedConfigMixin:
+    """What a gated model's config has beside its parent's fields.
+
+    Parameters:
+        partitions: Name of each partition of the latent space -> its size, in order; the sizes
+            sum to `latent_dim`. None: one partition, `"latent"`.
+        rest: The partitions that no factor speaks of, which self pairs train. None: there is none.
+        closed_partitions: What the decoder sees in the closed partitions of a pair. `"target"`:
+            the target's code without gradient, and zero in a closed rest (our extension, and what
+            we recommend). `"input"`: the input's code (the paper's scheme).
+
+    Raises:
+        ValidationError: Pydantic's, where the partitions do not fit together or `latent_dim`.
+    """
+
+    partitions: dict[str, int] | None = None
+    rest: list[str] | None = None
+    closed_partitions: Literal["target", "input"] = "target"
+
+    @field_validator("partitions", mode="before")
+    @classmethod
+    def _check_sizes(cls, sizes: Any) -> Any:
+        # Before pydantic's own look, which turns "3" and True into ints without a word.
+        return None if sizes is None else Partitions(sizes).sizes
+
+    @model_validator(mode="after")
+    def _check_partitions(self) -> "GatedConfigMixin":
+        _partitions(self)
+        return self
+
+
+def _partitions(config: Any) -> Partitions:
+    """The partitions that a gated config states, checked against its latent_dim."""
+    sizes = {"latent": config.latent_dim} if config.partitions is None else config.partitions
+    partitions = Partitions(sizes, config.rest or ())
+    if partitions.latent_dim != config.latent_dim:
+        raise PartitionError(
+            f"the partitions {sizes} sum to {partitions.latent_dim}, and latent_dim is "
+            f"{config.latent_dim}; make them equal"
+        )
+    return partitions
+
+
+class GatedMixin(_Parent):
+    """Gates a Pythae VAE: `class GatedX(GatedMixin, X)`, with a config made the same way.
+
+    With inputs of `"data"` alone the model is its parent, to the bit. With a `"target"`
+    (B, *input_dim), a `"gate"` (B, K) of bool, or both, the parent's own forward and loss run
+    with stand-ins for the encoder, the decoder and the loss:
+
+        mu~ = G(mu(x); m)      log_var~ = G(log_var(x); m)      z = mu~ + exp(log_var~ / 2) * eps
+        loss = reconstruction(decoder(z), target) + regulariser(mu~, log_var~, z)
+
+    where m is the gate spread over the latent dimensions and G is `gate_gradient`. What the
+    decoder sees in closed partitions is set by the config's `closed_partitions`. With `"target"`,
+    input and target train the pair in both directions: the loss is the mean of the two, each the
+    model's own `loss_function` on B rows, and the decoder's z has the closed partitions exchanged
+    (a closed rest is zero); in eval mode `recon_x` reconstructs the data from their own codes.
+
+    The parent is one with a single encoder pass, a Gaussian posterior and `self.loss_function`:
+    VAE, BetaVAE, BetaTCVAE, DisentangledBetaVAE, INFOVAE_MMD, MSSSIM_VAE, or a subclass of these.
+
+    Attributes:
+        partitions: The `Partitions` of the latent space.
+
+    Raises:
+        TypeError: When a class is made whose parent cannot be gated.
+        PartitionError: When a model is made whose config is not a gated one, or states partitions
+            that do not fit.
+        GateError: When a batch's gate or target does not fit its data.
+
+    Reference:
+        Vowels, Camgoz and Bowden, Gated Variational AutoEncoders, 2019 (arXiv 1911.06443).
+    """
+
+    partitions: Partitions
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        check_parent(cls, GatedMixin)
+
+    def __init__(self, model_config: Any, *args: Any, **kwargs: Any) -> None:
+        if not isinstance(model_config, GatedConfigMixin):
+            given = type(model_config).__name__
+            raise PartitionError(
+                f"a {type(self).__name__} needs a gated config, and this is a {given}; make it a "
+                f"Gated{given}, which takes partitions= as well"
+            )
+        partitions = _partitions(model_config)
+        super().__init__(model_config, *args, **kwargs)
+        self.model_name = type(self).__name__
+        self.partitions = partitions
+
+    def forward(self, inputs: Mapping[str, Any], **kwargs: Any) -> Any:
+        """The parent's forward on plain data; on pairs the same, gated.
+
+        Args:
+            inputs: A mapping with `"data"` (B, *input_dim), and optionally `"target"`
+                (B, *input_dim; default: the data) and `"gate"` (B, K) of bool (default: all open).
+            **kwargs: What Pythae's trainers pass on: `epoch`, `dataset_size`, `uses_ddp`.
+
+        Returns:
+            The parent's `ModelOutput`: `loss` and its terms (means over the batch), `recon_x`
+            (B, *input_dim) and `z` (B, L), the inputs' own codes.
+        """
+        target, gate = inputs.get("target"), inputs.get("gate")
+        if target is None and gate is None:
+            return super().forward(inputs, **kwargs)
+        data, target, gate = _check_pair(inputs["data"], target, gate, self.partitions)
+        if self.model_config.closed_partitions == "input":
+            with _standing_in(self, _towards_target(self, target, gate)):
+                return super().forward(inputs, **kwargs)
+        kwargs.setdefault("dataset_size", len(data))
+        both = {**inputs, "data": torch.cat([data, target])}
+        with _standing_in(self, _both_directions(self, data, target, gate)):
+            output = _first_half(super().forward(both, **kwargs))
+        if not self.training:
+            output["recon_x"] = self.decoder(output["z"])["reconstruction"]
+        return output
+
+    def embed_partitions(
+        self,
+        x: Images,  # (B, *input_dim)
+    ) -> dict[str, Tensor]:  # name -> (B, L_k)
+        """The posterior means of images, cut into partitions. Without gradient, in eval mode."""
+        with inference(self):
+            return self.partitions.split(self._means(x))
+
+    def swap(
+        self,
+        a: Images,  # (B, *input_dim)
+        b: Images,  # (B, *input_dim)
+        partition: str | Iterable[str],
+    ) -> Tensor:  # (B, *input_dim)
+        """Reconstruct `a` with the code of `b` in one partition or several (posterior means).
+
+        Without gradient, in eval mode. `b` may also be one image (1, *input_dim) for all of `a`.
+
+        Raises:
+            PartitionError: Where no partition has this name.
+            ValueError: Where `b` holds neither as many images as `a` nor one.
+        """
+        names = self.partitions.resolve(partition)
+        if len(b) not in (1, len(a)):
+            raise ValueError(f"{len(a)} images take the codes of as many or of one; got {len(b)}")
+        with inference(self):
+            codes, donors = self._means(a), self._means(b)
+            for name in names:
+                where = self.partitions.slices[name]
+                codes[:, where] = donors[:, where]
+            images: Tensor = self.decoder(codes)["reconstruction"]
+            return images
+
+    def _means(self, x: Images) -> Tensor:
+        images = _like_model(self, as_images(x))
+        means: Tensor = self.encoder(images)["embedding"]
+        return means.clone()
+
+
+def _check_pair(
+    data: Tensor, target: Tensor | None, gate: Tensor | None, partitions: Partitions
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Data, target and gate of a batch; what is absent means the data itself, all open."""
+    target = data if target is None else target
+    if target.shape != data.shape:
+        raise GateError(
+            f"a target of shape {tuple(target.shape)} for data of shape {tuple(data.shape)}: "
+            "expected the same shape"
+        )
+    expected = (len(data), len(partitions.names))
+    if gate is None:
+        gate = torch.ones(expected, dtype=torch.bool, device=data.device)
+    if gate.dtype != torch.bool:
+        raise GateError(f"a gate of dtype {gate.dtype}: expected torch.bool")
+    if gate.shape != expected:
+        raise GateError(
+            f"a gate of shape {tuple(gate.shape)}: expected {expected}, a row for each image and "
+            f"a column for each of the partitions {', '.join(partitions.names)}"
+        )
+    return data, target, gate
+
+
+@contextmanager
+def _standing_in(model: object, stand_ins: dict[str, Any]) -> Iterator[None]:
+    """Let some of the model's attributes be stand-ins for a while.
+
+    They lie in the instance's dictionary, where Python looks before it asks for a submodule, so
+    that a forward which is not ours meets them. Unlike a hook they come after the user's own hooks
+    and outside whatever is compiled, and nothing of them reaches a state-dict or a pickle.
+    """
+    attributes = vars(model)
+    before = {name: attributes[name] for name in stand_ins if name in attributes}
+    attributes.update(stand_ins)
+    try:
+        yield
+    finally:
+        for name in stand_ins:
+            del attributes[name]
+        attributes.update(before)
+
+
+def _towards_target(model: Any, target: Tensor, gate: Tensor) -> dict[str, Any]:
+    """Stand-ins for `"input"`: x gated, decoded as it is, compared with the target."""
+    loss = model.loss_function
+
+    def target_loss(recon_x: Tensor, x: Tensor, *args: Any, **kwargs: Any) -> Any:
+        return loss(recon_x, target, *args, **kwargs)
+
+    mask = model.partitions.expand(gate)
+    return {"encoder": _gated(model.encoder, mask), "loss_function": target_loss}
+
+
+def _both_directions(model: Any, data: Tensor, target: Tensor, gate: Tensor) -> dict[str, Any]:
+    """Stand-ins for `"target"`: x and t as 2B rows, each completed from the other."""
+    mask = model.partitions.expand(torch.cat([gate, gate]))
+    decoder, loss, rows = model.decoder, model.loss_function, len(mask)
+
+    def decode_exchanged(z: Tensor) -> Any:
+        other = z.detach().roll(rows // 2, 0)
+        for name in model.partitions.rest:
+            other[:, model.partitions.slices[name]] = 0.0
+        return decoder(torch.where(mask, z, other))
+
+    def mean_loss(recon_x: Tensor, x: Tensor, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        directions = []
+        for half, goal in enumerate((target, data)):
+            recon, *own = (_half(value, rows, half) for value in (recon_x, *args))
+            own_kwargs = {name: _half(value, rows, half) for name, value in kwargs.items()}
+            directions.append(loss(recon, goal, *own, **own_kwargs))
+        return tuple((first + second) / 2 for first, second in zip(*directions, strict=True))
+
+    return {
+        "encoder": _gated(model.encoder, mask),
+        "decoder": decode_exchanged,
+        "loss_function": mean_loss,
+    }
+
+
+def _gated(encoder: nn.Module, mask: Tensor) -> Callable[..., Any]:
+    """The encoder, with the gate after it and after whatever hooks it has."""
+
+    def encode_gated(*args: Any, **kwargs: Any) -> Any:
+        output = encoder(*args, **kwargs)
+        gated = ModelOutput(**output)
+        for key in ("embedding", "log_covariance"):
+            if output[key].shape != mask.shape:
+                raise GateError(
+                    f"the encoder's {key} has shape {tuple(output[key].shape)}: expected "
+                    f"{tuple(mask.shape)}, the partitions' {mask.shape[1]} dimensions"
+                )
+            gated[key] = gate_gradient(output[key], mask)
+        return gated
+
+    return encode_gated
+
+
+def _half(value: Any, rows: int, half: int) -> Any:
+    """The first or second half of a tensor of that many rows; anything else as it is."""
+    if isinstance(value, Tensor) and value.ndim > 0 and len(value) == rows:
+        return value.chunk(2)[half]
+    return value
+
+
+def _first_half(output: Any) -> Any:
+    """A model output of 2B rows, cut to the rows of the inputs."""
+    rows = len(output["z"])
+    return ModelOutput(**{key: _half(value, rows, 0) for key, value in output.items()})

@@ -1,0 +1,321 @@
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from pythae.data.datasets import BaseDataset, DatasetOutput, collate_dataset_output
+from pythae.pipelines import TrainingPipeline
+from pythae.trainers import BaseTrainerConfig
+from torch.utils.data import ConcatDataset, DataLoader, Subset
+
+from pythae_gated import (
+    GatedBetaVAE,
+    GatedBetaVAEConfig,
+    PairedDataset,
+    PairingError,
+    PartitionError,
+    Partitions,
+)
+
+N = 60
+PARTITIONS = Partitions({"pose": 2, "identity": 3}, rest=["identity"])
+BOTH = Partitions({"pose": 2, "identity": 3})
+POSE = np.arange(N) % 4
+IMAGES = np.repeat(np.arange(N, dtype=np.float32), 16).reshape(N, 1, 4, 4) / N
+
+
+def number(images):
+    """Which image is it? Each is constant, of value index / N."""
+    return (images[:, 0, 0, 0] * N).round().long()
+
+
+def batch_of(dataset, indices=range(N)):
+    return next(iter(DataLoader(Subset(dataset, indices), N, collate_fn=collate_dataset_output)))
+
+
+class TestPairs:
+    def test_items_are_pythaes_outputs(self):
+        item = PairedDataset(IMAGES, PARTITIONS, {"pose": POSE})[3]
+        assert isinstance(item, DatasetOutput)
+        assert list(item) == ["data", "target", "gate"]
+        assert item.data.shape == item["target"].shape == (1, 4, 4)
+        assert item.data.dtype == torch.float32
+        assert item.gate.dtype == torch.bool
+
+    def test_shared_pairs_agree_and_open_their_partition_alone(self):
+        dataset = PairedDataset(IMAGES, PARTITIONS, {"pose": POSE}, weights={"self": 0})
+        batch = batch_of(dataset)
+        data, target = number(batch["data"]), number(batch["target"])
+        assert (data == torch.arange(N)).all()
+        assert (target != data).all()
+        assert (target % 4 == data % 4).all()
+        assert (batch["gate"] == torch.tensor([True, False])).all()
+
+    @pytest.mark.parametrize(
+        ("partitions", "factors", "gate"),
+        [
+            (PARTITIONS, {"pose": POSE}, [False, True]),
+            (BOTH, {"pose": POSE, "identity": POSE}, [True, True]),
+        ],
+    )
+    def test_self_pairs_open_the_rest_or_all(self, partitions, factors, gate):
+        weights = dict.fromkeys(factors, 0)
+        batch = batch_of(PairedDataset(IMAGES, partitions, factors, weights=weights))
+        assert torch.equal(batch["data"], batch["target"])
+        assert (batch["gate"] == torch.tensor(gate)).all()
+
+    def test_without_factors_there_are_self_pairs_alone(self):
+        dataset = PairedDataset(IMAGES, Partitions({"latent": 2}, rest=["latent"]))
+        assert dataset[5].gate.tolist() == [True]
+
+    def test_labels_are_the_stand_ins(self):
+        labels = np.full(N, np.nan)
+        labels[:10] = 1.0
+        dataset = PairedDataset(
+            IMAGES, PARTITIONS, {"pose": labels}, weights={"self": 0}, labels=np.arange(N)
+        )
+        batch = batch_of(dataset)
+        assert (number(batch["data"]) == batch["labels"]).all()
+        assert (batch["labels"] < 10).all()
+
+    def test_pairs_follow_torchs_seed_and_differ_from_one_access_to_the_next(self):
+        dataset = PairedDataset(IMAGES, PARTITIONS, {"pose": POSE}, weights={"self": 0})
+        torch.manual_seed(0)
+        first, second = batch_of(dataset)["target"], batch_of(dataset)["target"]
+        torch.manual_seed(0)
+        assert torch.equal(batch_of(dataset)["target"], first)
+        assert not torch.equal(first, second)
+
+    def test_ranks_draw_different_pairs_from_one_seed(self, monkeypatch):
+        dataset = PairedDataset(IMAGES, PARTITIONS, {"pose": POSE})
+        targets = []
+        for rank in (0, 1):
+            monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+            monkeypatch.setattr(torch.distributed, "get_rank", lambda rank=rank: rank)
+            sent = pickle.dumps(dataset)
+            monkeypatch.setattr(torch.distributed, "is_initialized", lambda: False)
+            torch.manual_seed(0)  # in a worker that was spawned: no process group
+            targets.append(pickle.loads(sent).__getitems__(range(N)).columns["target"])
+        assert not torch.equal(*targets)
+
+    def test_a_seed_freezes_pairs_in_any_order(self):
+        dataset = PairedDataset(IMAGES, PARTITIONS, {"pose": POSE}, seed=3)
+        batch, backwards = batch_of(dataset), batch_of(dataset, range(N - 1, -1, -1))
+        assert (number(batch["data"]) == torch.arange(N)).all()
+        for key in batch:
+            assert torch.equal(batch[key], backwards[key].flip(0))
+        assert torch.equal(dataset[7].target, batch["target"][7])
+        other = PairedDataset(IMAGES, PARTITIONS, {"pose": POSE}, seed=4)
+        assert not torch.equal(batch_of(other)["target"], batch["target"])
+
+
+class TestData:
+    @pytest.mark.parametrize(
+        "data",
+        [
+            (IMAGES * 255).astype(np.uint8),
+            torch.from_numpy((IMAGES * 255).astype(np.uint8)),
+        ],
+    )
+    def test_uint8_becomes_float32_up_to_one(self, data):
+        item = PairedDataset(data, PARTITIONS, {"pose": POSE}, seed=0)[N - 1]
+        assert item.data.dtype == torch.float32
+        assert item.data[0, 0, 0] == int((N - 1) / N * 255) / 255
+
+    @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+    def test_other_floats_become_float32(self, dtype):
+        data = torch.from_numpy(IMAGES).to(dtype)
+        item = PairedDataset(data, PARTITIONS, {"pose": POSE}, seed=0)[5]
+        assert item.data.dtype == torch.float32
+        assert torch.equal(item.data, data[5].float())
+
+    def test_memmaps_and_read_only_arrays_are_taken_as_they_are(self, tmp_path):
+        np.save(tmp_path / "images.npy", IMAGES)
+        memmap = np.load(tmp_path / "images.npy", mmap_mode="r")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            dataset = PairedDataset(memmap, PARTITIONS, {"pose": POSE}, seed=0)
+            assert dataset.data is memmap
+            assert (number(batch_of(dataset)["data"]) == torch.arange(N)).all()
+
+    def test_nothing_the_user_has_is_changed(self):
+        data = IMAGES.copy()
+        batch = batch_of(PairedDataset(data, PARTITIONS, {"pose": POSE}))
+        batch["data"].zero_()
+        batch["target"].zero_()
+        assert np.array_equal(data, IMAGES)
+
+    def test_nan_is_found_at_once_in_memory_and_when_fetched_from_a_memmap(self, tmp_path):
+        data = np.repeat(IMAGES, 40, axis=0)
+        data[1234, 0, 1, 1] = np.nan
+        labels = np.arange(len(data)) % 4
+        for given in (data, torch.from_numpy(data)):
+            with pytest.raises(PairingError, match="image 1234 holds NaN"):
+                PairedDataset(given, PARTITIONS, {"pose": labels})
+        np.save(tmp_path / "images.npy", data)
+        memmap = np.load(tmp_path / "images.npy", mmap_mode="r")
+        dataset = PairedDataset(memmap, PARTITIONS, {"pose": labels}, weights={"pose": 0})
+        assert dataset[0].data.isfinite().all()
+        with pytest.raises(PairingError, match="image 1234 holds NaN"):
+            dataset[1234]
+
+
+class TestLoading:
+    @pytest.mark.parametrize("workers", [0, 2])
+    def test_torchs_loader_takes_it_with_its_own_collation(self, workers):
+        dataset = PairedDataset(IMAGES, PARTITIONS, {"pose": POSE}, labels=POSE)
+        torch.manual_seed(0)
+        loader = DataLoader(dataset, 32, shuffle=True, num_workers=workers)
+        batches = list(loader)
+        assert [len(batch["data"]) for batch in batches] == [32, 28]
+        assert list(batches[0]) == ["data", "target", "gate", "labels"]
+        torch.manual_seed(0)
+        again = list(DataLoader(dataset, 32, shuffle=True, num_workers=workers))
+        assert all(
+            torch.equal(a[key], b[key]) for a, b in zip(batches, again, strict=True) for key in a
+        )
+
+    def test_workers_draw_different_partners(self):
+        dataset = PairedDataset(
+            IMAGES[:4], BOTH, {"pose": [0] * 4, "identity": [0] * 4}, weights={"self": 0}
+        )
+        loader = DataLoader(Subset(dataset, [0] * 64), 32, num_workers=2)
+        first, second = loader
+        assert not torch.equal(first["target"], second["target"])
+
+    def test_rows_fetched_one_by_one_collate_to_the_same(self):
+        dataset = PairedDataset(IMAGES, PARTITIONS, {"pose": POSE}, seed=0)
+        loader = DataLoader(ConcatDataset([dataset]), N, collate_fn=collate_dataset_output)
+        one_by_one, at_once = next(iter(loader)), batch_of(dataset)
+        assert isinstance(one_by_one, DatasetOutput)
+        assert all(torch.equal(one_by_one[key], at_once[key]) for key in at_once)
+
+    def test_a_batch_is_a_sequence_of_rows(self):
+        batch = PairedDataset(IMAGES, PARTITIONS, {"pose": POSE}, seed=0).__getitems__([4, 9])
+        assert len(batch) == 2
+        assert number(batch[-1].data[None]) == 9
+        assert [number(row.data[None]).item() for row in batch] == [4, 9]
+        assert len(batch[1:]) == 1
+        with pytest.raises(IndexError, match="out of range"):
+            batch[2]
+
+    def test_pythaes_rows_collate_as_before(self):
+        dataset = BaseDataset(torch.from_numpy(IMAGES), torch.ones(N))
+        batch = next(iter(DataLoader(dataset, 8, collate_fn=collate_dataset_output)))
+        assert isinstance(batch, DatasetOutput)
+        assert torch.equal(batch.data, torch.from_numpy(IMAGES[:8]))
+
+    def test_indices_count_from_the_end_and_end(self):
+        dataset = PairedDataset(IMAGES, PARTITIONS, {"pose": POSE}, seed=0)
+        assert torch.equal(dataset[-1].data, dataset[N - 1].data)
+        with pytest.raises(IndexError, match="out of range"):
+            dataset[N]
+
+    @pytest.mark.parametrize("workers", [0, 2])
+    def test_pythaes_training_pipeline_takes_it(self, workers, tmp_path):
+        config = GatedBetaVAEConfig(
+            input_dim=(1, 4, 4), latent_dim=5, partitions=PARTITIONS.sizes, rest=["identity"]
+        )
+        model = GatedBetaVAE(config)
+        before = [parameter.clone() for parameter in model.parameters()]
+        dataset = PairedDataset(IMAGES, model.partitions, {"pose": POSE})
+        trainer_config = BaseTrainerConfig(
+            str(tmp_path),
+            num_epochs=2,
+            per_device_train_batch_size=16,
+            per_device_eval_batch_size=16,
+            train_dataloader_num_workers=workers,
+            eval_dataloader_num_workers=workers,
+            steps_predict=1,
+            no_cuda=True,
+        )
+        pipeline = TrainingPipeline(model, trainer_config)
+        pipeline(dataset.split(range(40)), dataset.split(range(40, N), seed=0))
+        changed = [not torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True)]
+        assert all(changed)
+
+
+class TestSplit:
+    @pytest.mark.parametrize("seed", [None, 0])
+    def test_never_leaves_its_items(self, seed):
+        dataset = PairedDataset(IMAGES, PARTITIONS, {"pose": POSE}, labels=np.arange(N))
+        chosen = np.random.default_rng(0).permutation(N)[:20]
+        part = dataset.split(chosen, seed=seed)
+        assert len(part) == 20
+        for _ in range(20):
+            batch = batch_of(part, range(20))
+            assert set(number(batch["target"]).tolist()) <= set(chosen.tolist())
+            assert (number(batch["data"]) == batch["labels"]).all()
+        if seed is not None:
+            assert batch["labels"].tolist() == chosen.tolist()
+
+    def test_a_split_splits_again_and_takes_masks(self):
+        dataset = PairedDataset(IMAGES, PARTITIONS, {"pose": POSE})
+        part = dataset.split(np.arange(N) >= 20).split(range(10), seed=0)
+        assert number(batch_of(part, range(10))["data"]).tolist() == list(range(20, 30))
+        assert len(dataset) == N
+        assert dataset.seed is None
+
+    @pytest.mark.parametrize(
+        ("indices", "match"),
+        [
+            ([], r"shape \(0,\): expected at least one index"),
+            ([1, N], f"from index 1 to {N}: expected 0 to {N - 1}"),
+            ([-1, 2], "from index -1"),
+            ([1, 1, 2], "names an item twice"),
+            ([0.5, 1.0], "dtype float64"),
+            ([True, False], r"dtype bool: expected ints, or a mask \(60,\)"),
+            ([0, 1, 2, 3], "no two of the 4 items labelled in 'pose' share a label"),
+        ],
+    )
+    def test_refuses_what_does_not_fit(self, indices, match):
+        with pytest.raises(PairingError, match=match):
+            PairedDataset(IMAGES, PARTITIONS, {"pose": POSE}).split(indices)
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("kwargs", "match"),
+        [
+            ({"data": IMAGES.tolist()}, "data is a list: expected an array"),
+            ({"data": IMAGES[:0]}, r"shape \(0, 1, 4, 4\)"),
+            ({"data": np.arange(N)}, r"shape \(60,\)"),
+            ({"data": IMAGES.astype(np.int64)}, "dtype int64"),
+            ({"factors": {"hair": POSE}}, "factors speak of 'hair', which is no partition"),
+            ({"factors": {"pose": POSE[:-1]}}, "59 labels of 'pose' for 60 images"),
+            ({"factors": {"pose": [None] * N}}, "all 60 labels of 'pose' are unknown"),
+            ({"factors": {"pose": np.arange(N)}}, "no two of the 60 items labelled in 'pose'"),
+            ({"factors": {"pose": np.linspace(0, 1, N)}}, "60 of 60 labels .* round them"),
+            ({"factors": {"pose": torch.linspace(0, 1, N)}}, "60 of 60 labels .* round them"),
+            ({"factors": {}}, r"no factor speaks of \['pose', 'identity'\].* set rest="),
+            ({"factors": {"pose": POSE, "identity": POSE}}, r"set rest=\[\]"),
+            ({"weights": {"identity": 1}}, "weights speak of 'identity'; expected pose, self"),
+            ({"weights": {"pose": -1}}, "the weight of 'pose' is -1"),
+            ({"weights": {"pose": float("nan")}}, "the weight of 'pose' is nan"),
+            ({"weights": {"pose": 0, "self": 0}}, "all weights are 0"),
+            ({"labels": np.arange(3)}, "3 labels for 60 images"),
+        ],
+    )
+    def test_is_refused_with_the_value(self, kwargs, match):
+        given = {"data": IMAGES, "partitions": PARTITIONS, "factors": {"pose": POSE}, **kwargs}
+        with pytest.raises(PairingError, match=match):
+            PairedDataset(**given)
+
+    def test_a_group_of_one_is_counted_in_a_warning(self):
+        labels = POSE.copy()
+        labels[:2] = [98, 99]
+        with pytest.warns(UserWarning, match="2 of the 60 items labelled in 'pose'"):
+            PairedDataset(IMAGES, PARTITIONS, {"pose": labels})
+
+    def test_sizes_alone_are_warned_about_with_the_rest_to_declare(self):
+        with pytest.warns(UserWarning, match=r"config must carry rest=\['identity'\]"):
+            dataset = PairedDataset(IMAGES, PARTITIONS.sizes, {"pose": POSE})
+        assert dataset.partitions == PARTITIONS
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            PairedDataset(IMAGES, PARTITIONS.sizes, {"pose": POSE, "identity": POSE})
+
+    def test_sizes_that_do_not_fit_are_refused(self):
+        with pytest.raises(PartitionError, match="got '2'"):
+            PairedDataset(IMAGES, {"pose": "2"}, {"pose": POSE})

@@ -1,0 +1,109 @@
+import json
+import sys
+import types
+
+import pytest
+import torch
+from pydantic.dataclasses import dataclass
+from pythae.models import VAE, AutoModel, BetaVAE, BetaVAEConfig, VAEConfig
+from pythae.models.auto_model import AutoConfig
+
+from pythae_gated import GatedBetaVAE, GatedBetaVAEConfig, register_model, registry
+
+
+@dataclass
+class WarmVAEConfig(VAEConfig):
+    temperature: float = 1.0
+
+
+class WarmVAE(VAE):
+    pass
+
+
+@pytest.fixture(autouse=True)
+def _restore(monkeypatch):
+    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
+
+
+def test_a_custom_model_loads_once_it_is_registered(tmp_path):
+    model = WarmVAE(WarmVAEConfig(input_dim=(1, 4, 4), temperature=0.5))
+    model.save(str(tmp_path))
+    with pytest.raises(NameError, match="WarmVAEConfig"):
+        AutoModel.load_from_folder(str(tmp_path))
+    register_model(WarmVAEConfig, WarmVAE)
+    for again in (
+        AutoModel.load_from_folder(str(tmp_path)),
+        AutoModel.load_from_folder(dir_path=str(tmp_path)),
+        WarmVAE.load_from_folder(str(tmp_path)),
+    ):
+        assert type(again) is WarmVAE
+        assert again.model_config.temperature == 0.5
+    config = AutoConfig.from_json_file(json_path=str(tmp_path / "model_config.json"))
+    assert type(config) is WarmVAEConfig
+
+
+def test_pythaes_own_models_load_as_before(tmp_path):
+    BetaVAE(BetaVAEConfig(input_dim=(1, 4, 4), beta=3.0)).save(str(tmp_path))
+    assert type(AutoModel.load_from_folder(str(tmp_path))) is BetaVAE
+    (tmp_path / "model_config.json").write_text(json.dumps({"name": "NobodysConfig"}))
+    with pytest.raises(NameError, match="Got NobodysConfig"):
+        AutoModel.load_from_folder(str(tmp_path))
+    with pytest.raises(NameError, match="NobodysConfig"):
+        AutoConfig.from_json_file(str(tmp_path / "model_config.json"))
+
+
+def test_a_failure_inside_a_registered_model_is_its_own(tmp_path):
+    GatedBetaVAE(GatedBetaVAEConfig(input_dim=(1, 4, 4))).save(str(tmp_path))
+    (tmp_path / "model.pt").unlink()
+    with pytest.raises(FileNotFoundError, match=r"model\.pt"):
+        AutoModel.load_from_folder(str(tmp_path))
+
+
+@pytest.mark.parametrize("custom", [False, True], ids=["default", "custom"])
+def test_loads_from_the_hub(tmp_path, monkeypatch, custom):
+    from tests.support.networks import Decoder, Encoder
+
+    config = GatedBetaVAEConfig(input_dim=(1, 4, 4), latent_dim=3, partitions={"a": 1, "b": 2})
+    model = GatedBetaVAE(config, *((Encoder(config), Decoder(config)) if custom else ()))
+    model.save(str(tmp_path))
+    hub = types.ModuleType("huggingface_hub")
+    hub.hf_hub_download = lambda repo_id, filename: str(tmp_path / filename)
+    hub.__spec__ = types.SimpleNamespace()
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    again = AutoModel.load_from_hf_hub(hf_hub_path="someone/model", allow_pickle=custom)
+    assert type(again) is GatedBetaVAE
+    assert again.partitions == model.partitions
+    for key, value in model.state_dict().items():
+        assert torch.equal(again.state_dict()[key], value)
+
+
+def test_the_same_classes_register_again():
+    register_model(WarmVAEConfig, WarmVAE)
+    register_model(WarmVAEConfig, WarmVAE)
+    again = type("WarmVAE", (VAE,), {"__module__": __name__})
+    register_model(WarmVAEConfig, again)
+    assert registry._registered["WarmVAEConfig"] == (WarmVAEConfig, again)
+
+
+def test_another_class_under_a_taken_name_is_refused():
+    register_model(WarmVAEConfig, WarmVAE)
+    with pytest.raises(ValueError, match=r"WarmVAEConfig is registered for .*exist_ok=True"):
+        register_model(WarmVAEConfig, GatedBetaVAE)
+    register_model(WarmVAEConfig, GatedBetaVAE, exist_ok=True)
+    assert registry._registered["WarmVAEConfig"][1] is GatedBetaVAE
+
+
+@pytest.mark.parametrize("name", ["BetaVAEConfig", "MAFConfig", "BaseAEConfig"])
+def test_pythaes_own_names_are_refused_always(name):
+    taken = type(name, (WarmVAEConfig,), {})
+    with pytest.raises(ValueError, match=f"{name} is the name of a config of Pythae's own"):
+        register_model(taken, WarmVAE, exist_ok=True)
+
+
+def test_other_classes_are_refused():
+    with pytest.raises(TypeError, match="not a subclass of Pythae's BaseConfig"):
+        register_model(dict, WarmVAE)
+    with pytest.raises(TypeError, match="not a subclass of Pythae's BaseAE"):
+        register_model(WarmVAEConfig, torch.nn.Linear)
+    with pytest.raises(TypeError, match="'WarmVAE' is not a subclass"):
+        register_model(WarmVAEConfig, "WarmVAE")
