@@ -1,0 +1,246 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from pythae.models import AE, VAE, AEConfig, BetaVAE, BetaVAEConfig, VAEConfig
+from pythae.models.base.base_utils import ModelOutput
+from pythae.models.nn import BaseDecoder, BaseEncoder
+from torch import nn
+
+from pythae_gated.errors import PartitionError
+from pythae_gated.metrics import evaluate
+from pythae_gated.partitions import Partitions
+
+SIZES = {"pose": 2, "person": 2}
+LOG_VAR = -4.0
+
+
+class PixelEncoder(BaseEncoder):
+    """The posterior's mean is the image's four pixels, so each code is known beforehand."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+        self.dropout = nn.Dropout(0.9)
+        self.batches = []
+
+    def forward(self, x):
+        assert not torch.is_grad_enabled()
+        self.batches.append(x)
+        mu = self.dropout(x.flatten(1)) * self.scale
+        return ModelOutput(embedding=mu, log_covariance=torch.full_like(mu, LOG_VAR))
+
+
+class PixelDecoder(BaseDecoder):
+    def forward(self, z):
+        return ModelOutput(reconstruction=z.reshape(-1, 1, 2, 2))
+
+
+@pytest.fixture
+def model():
+    config = VAEConfig(input_dim=(1, 2, 2), latent_dim=4)
+    return VAE(config, encoder=PixelEncoder(), decoder=PixelDecoder())
+
+
+@pytest.fixture
+def data():
+    """Images whose first pixel is the yaw and whose last tells the person."""
+    rng = np.random.default_rng(0)
+    images = rng.uniform(size=(800, 1, 2, 2)).astype(np.float32)
+    person = rng.integers(0, 4, 800)
+    images[:, 0, 1, 1] = person
+    return images, {"yaw": images[:, 0, 0, 0].copy(), "person": person}
+
+
+class TestWhatIsFound:
+    def test_each_factor_where_it_lies(self, model, data):
+        found = evaluate(model, *data, partitions=SIZES, intended={"yaw": "pose"})
+        assert found.share["pose"]["yaw"] > 0.9
+        assert found.share["person"]["person"] > 0.97
+        assert found.scores["pose"]["yaw"] > 0.6
+        assert found.scores["person"]["yaw"] < 0.05
+        assert found.scores["person"]["person"] > 0.99
+        assert found.chance["yaw"] == 0
+        assert 0.25 <= found.chance["person"] < 0.35
+        assert found.intended_share == {"yaw": found.share["pose"]["yaw"]}
+        assert found.discrete == ("person",)
+        assert found.importance.shape == (4, 2)
+        assert (found.fitted_images, found.tested_images) == (600, 200)
+
+    def test_means_are_told_better_than_samples(self, model, data):
+        sampled, means = evaluate(model, *data), evaluate(model, *data, codes="mean", draws=3)
+        assert means.informativeness["yaw"] > 0.99 > sampled.informativeness["yaw"]
+        assert means.draws == 1
+
+    def test_reconstruction_error_is_half_the_summed_squares_of_a_sample(self, model, data):
+        """The decoder is the identity, so the error is the noise: half of 4 variances."""
+        for codes in ("sample", "mean"):
+            error = evaluate(model, *data, codes=codes).reconstruction_error
+            assert error == pytest.approx(0.5 * 4 * np.exp(LOG_VAR), rel=0.15)
+
+    def test_reconstruction_error_is_pythaes_own(self, data):
+        torch.manual_seed(0)
+        vae = VAE(VAEConfig(input_dim=(1, 2, 2), latent_dim=2))
+        images, factors = data
+        vae.encoder.log_var.weight.data.zero_()
+        vae.encoder.log_var.bias.data.fill_(-60)  # no noise to speak of
+        found = evaluate(vae, images, factors, test=(images, factors))
+        loss = vae({"data": torch.tensor(images)}).recon_loss
+        assert found.reconstruction_error == pytest.approx(loss.item(), rel=1e-5)
+
+    def test_kl_is_pythaes_own_on_held_out_images(self, data):
+        vae = BetaVAE(BetaVAEConfig(input_dim=(1, 2, 2), latent_dim=3))
+        images, factors = data
+        held_out = images[:100], {name: values[:100] for name, values in factors.items()}
+        found = evaluate(vae, images, factors, test=held_out, partitions={"a": 2, "b": 1})
+        loss = vae({"data": torch.tensor(images[:100])}).reg_loss
+        assert found.kl.shape == (3,)
+        assert sum(found.kl_by_partition.values()) == pytest.approx(loss.item(), rel=1e-5)
+        assert found.tested_images == 100
+
+    def test_draws_of_one_image_stay_on_one_side(self, model):
+        """A random label is learned from the other draws of the same image, were they seen."""
+        rng = np.random.default_rng(0)
+        images = rng.uniform(size=(120, 1, 2, 2)).astype(np.float32) * 20
+        found = evaluate(model, images, {"label": rng.integers(0, 2, 120)}, draws=20)
+        assert found.informativeness["label"] < 0.7
+        assert found.draws == 20
+
+    def test_unknown_labels_are_left_out(self, model, data):
+        images, factors = data
+        person = factors["person"].astype(object)
+        person[::2] = None
+        found = evaluate(model, images, {**factors, "person": person}, draws=2)
+        assert found.informativeness["person"] > 0.99
+
+
+class TestModels:
+    def test_own_partitions_are_the_default(self, model, data):
+        assert evaluate(model, *data).partitions == Partitions({"latent": 4})
+        model.partitions = Partitions(SIZES)
+        assert evaluate(model, *data).partitions == Partitions(SIZES)
+
+    def test_everything_is_left_as_it_was(self, model, data):
+        model.train()
+        model.decoder.eval()
+        state = torch.get_rng_state()
+        evaluate(model, *data)
+        assert model.training
+        assert model.encoder.dropout.training
+        assert not model.decoder.training
+        assert (torch.get_rng_state() == state).all()
+        assert model.encoder.scale.grad is None
+
+    def test_mode_is_restored_after_an_error(self, model, data):
+        images = data[0].copy()
+        images[700, 0, 1, 0] = np.nan
+        model.train()
+        with pytest.raises(ValueError, match="image 700 holds NaN"):
+            evaluate(model, images, data[1])
+        assert model.training
+        assert model.encoder.dropout.training
+
+    def test_images_are_scaled_and_batched(self, model):
+        rng = np.random.default_rng(0)
+        images = rng.integers(0, 256, (50, 1, 2, 2), dtype=np.uint8)
+        evaluate(model, images, {"light": images.mean(axis=(1, 2, 3))}, batch_size=20)
+        batches = model.encoder.batches
+        assert [len(batch) for batch in batches] == [20, 20, 10]
+        assert (torch.cat(batches) == torch.tensor(images).float() / 255).all()
+
+    def test_tensors_and_arrays_give_the_same(self, model, data):
+        images, factors = data
+        first = evaluate(model, images, factors)
+        assert evaluate(model, torch.tensor(images), factors).to_dict() == first.to_dict()
+        assert evaluate(model, images.astype(np.float64), factors).to_dict() == first.to_dict()
+        assert evaluate(model, images, factors, seed=1).to_dict() != first.to_dict()
+
+    def test_a_read_only_memmap_is_read(self, model, data, tmp_path):
+        images, factors = data
+        np.save(tmp_path / "images.npy", images)
+        mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
+        first = evaluate(model, images, factors)
+        assert evaluate(model, mapped, factors).to_dict() == first.to_dict()
+
+    def test_the_models_dtype_is_respected(self, model, data):
+        first = evaluate(model, *data)
+        again = evaluate(model.double(), *data)
+        assert {batch.dtype for batch in model.encoder.batches} == {torch.float32, torch.float64}
+        assert again.reconstruction_error == pytest.approx(first.reconstruction_error)
+
+    def test_an_autoencoder_is_refused(self, data):
+        with pytest.raises(TypeError, match="encoder of AE returns no log_covariance"):
+            evaluate(AE(AEConfig(input_dim=(1, 2, 2), latent_dim=4)), *data)
+
+    def test_a_model_without_encoder_is_refused(self, data):
+        with pytest.raises(TypeError, match="Linear has no encoder"):
+            evaluate(nn.Linear(4, 4), *data)
+
+    def test_images_of_another_size_are_refused(self, data):
+        vae = VAE(VAEConfig(input_dim=(1, 2, 1), latent_dim=4))
+        with pytest.raises(ValueError, match=r"The model's images have shape \(1, 2, 1\)"):
+            evaluate(vae, *data)
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("arguments", "error", "match"),
+        [
+            ({"codes": "median"}, ValueError, "codes='median'"),
+            ({"draws": 0}, ValueError, "draws=0"),
+            ({"batch_size": 0}, ValueError, "800 images in batches of 0"),
+            ({"partitions": {"pose": 3}}, PartitionError, "sum to 3; the model has 4"),
+            ({"intended": {"yaw": "pose"}}, PartitionError, "'pose'"),
+            ({"intended": {"roll": "latent"}}, ValueError, "'roll'; the factors are yaw"),
+        ],
+    )
+    def test_arguments(self, model, data, arguments, error, match):
+        with pytest.raises(error, match=match):
+            evaluate(model, *data, **arguments)
+
+    def test_lengths_that_differ(self, model, data):
+        images, factors = data
+        with pytest.raises(ValueError, match=r"'yaw' has shape \(800,\): expected \(799,\)"):
+            evaluate(model, images[:-1], factors)
+
+    def test_images_of_ints(self, model, data):
+        with pytest.raises(ValueError, match="images of dtype int64"):
+            evaluate(model, data[0].astype(np.int64), data[1])
+
+    def test_no_images(self, model, data):
+        with pytest.raises(ValueError, match="0 images"):
+            evaluate(model, data[0][:0], {"yaw": np.zeros(0)})
+
+
+class TestPrinting:
+    def test_to_dict_is_plain_json(self, model, data):
+        found = evaluate(model, *data, partitions=Partitions(SIZES), intended={"yaw": "pose"})
+        plain = found.to_dict()
+        assert json.loads(json.dumps(plain, allow_nan=False)) == plain
+        assert plain["partitions"] == SIZES
+        assert plain["share"]["pose"]["yaw"] == found.share["pose"]["yaw"]
+
+    def test_the_table_lines_up_and_marks_what_was_intended(self, model, data):
+        found = evaluate(model, *data, partitions=SIZES, intended={"person": "person"})
+        text = str(found)
+        heading, names, yaw, person = text.splitlines()[:4]
+        assert found.summary() == text
+        assert names.split() == ["factor", "score", *SIZES, *SIZES, "all", "chance"]
+        assert yaw.split()[:2] == ["yaw", "R2"]
+        assert person.count("*") == 2
+        assert heading.index("importance") == names.index("pose")
+        assert heading.index("score") == names.rindex("pose")
+        assert person[names.index("person") :].startswith(
+            f"{found.share['person']['person']:.2f}*"
+        )
+        for figure in ("disentanglement", "reconstruction error", "KL in nats: pose"):
+            assert figure in text
+
+    def test_headings_stay_apart_over_narrow_columns(self, model, data):
+        heading, names = str(evaluate(model, *data)).splitlines()[:2]
+        assert "importance in   score from it alone" in heading
+        assert heading.index("score") == names.rindex("latent")
+
+    def test_nothing_is_marked_where_nothing_was_intended(self, model, data):
+        assert "*" not in evaluate(model, *data).summary()
