@@ -1,7 +1,5 @@
 """Cartoon heads in three dimensions, rendered with numpy: images whose factors are known."""
 
-from __future__ import annotations
-
 import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -9,9 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Values = NDArray[Any]  # (B,), one a head; float64 but for the identity
-Pixels = NDArray[Any]  # float32, (B, S, S) or what broadcasts to it
-Factors = dict[str, Values]
+from pythae_gated.datasets.heads import Factors, Values, render_heads
 
 # Factor -> (lowest, highest, how many evenly spaced values unless continuous).
 _RANGES = {
@@ -127,11 +123,7 @@ _PEOPLE = _make_people()
 
 
 def _render(factors: Factors, image_size: int) -> NDArray[np.uint8]:
-    """Render one image a row of `factors`, name -> (n,); returns (n, 1, S, S).
-
-    Pixels are computed by elementwise operations alone: how a matrix product rounds depends on
-    its number of rows, and an image must not depend on how many others are rendered with it.
-    """
+    """Render one image a row of `factors`, name -> (n,); returns (n, 1, S, S)."""
     n = len(factors["identity"])
     images = np.empty((n, 1, image_size, image_size), np.uint8)
     step = max(1, _CHUNK_PIXELS // image_size**2)
@@ -139,199 +131,10 @@ def _render(factors: Factors, image_size: int) -> NDArray[np.uint8]:
     def render(start: int) -> None:
         rows = slice(start, start + step)
         chunk = {name: values[rows] for name, values in factors.items()}
-        images[rows, 0] = _render_chunk(chunk, image_size)
+        looks = {name: look[chunk["identity"]] for name, look in _PEOPLE.items()}
+        images[rows, 0] = render_heads(chunk, looks, image_size)
 
     # Threads help, since numpy holds no lock while it computes.
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         list(pool.map(render, range(0, n, step)))
     return images
-
-
-def _render_chunk(factors: Factors, size: int) -> Pixels:
-    """Return the images of the factors, name -> (B,), as whole numbers from 0 to 255."""
-    looks = {name: look[factors["identity"]] for name, look in _PEOPLE.items()}
-    tone = {name: _per_image(looks[name]) for name in ("skin", "hair_tone")}
-    view = _View(factors["yaw"], factors["pitch"], size)
-    head, nose, hair = _make_solids(view, looks)
-
-    image = (0.82 + 0.18 * head.facing) * tone["skin"]
-    face = _Face(image, head, {**factors, **looks}, view.sharpness)
-    face.draw_eyes()
-    face.draw_brows()
-    face.draw_mouth()
-    _paint(image, nose.cover, (0.70 + 0.25 * nose.facing) * tone["skin"])
-
-    image -= 1.0  # so that the background is 1
-    image *= head.cover
-    image += 1.0
-    visible = _soft(hair.depth() - head.depth(), view.sharpness)
-    np.maximum(visible, 1.0 - head.cover, out=visible)  # also what looks out from behind the head
-    visible *= hair.cover
-    _paint(image, visible, (0.75 + 0.25 * hair.facing) * tone["hair_tone"])
-    image *= 255.0
-    np.rint(image, out=image)
-    return image
-
-
-def _make_solids(view: _View, looks: Factors) -> tuple[_Ellipsoid, _Ellipsoid, _Ellipsoid]:
-    """Return the heads, noses and hair of people of these looks, name -> (B,)."""
-    width, height, nose = looks["width"], looks["height"], looks["nose"]
-    size, drop, zero = looks["hair_size"], looks["hair_drop"], np.zeros_like(width)
-    return (
-        _Ellipsoid(view, (zero, zero, zero), (width, height, width)),
-        _Ellipsoid(view, (zero, -0.04 * height, 0.98 * width), (nose, 1.4 * nose, 1.5 * nose)),
-        _Ellipsoid(
-            view,
-            (zero, 0.1 - drop, -0.25 - 0.5 * size),
-            (width + size, 0.92 * height + 0.4 * size, width + 0.4 * size),
-        ),
-    )
-
-
-class _View:
-    """How B heads are turned, and where the pixels lie: x to the right, y up, z to the viewer.
-
-    The image reaches from -1 to 1 in x and y.
-    """
-
-    def __init__(self, yaw: Values, pitch: Values, size: int) -> None:
-        sin_yaw, cos_yaw = np.sin(np.radians(yaw)), np.cos(np.radians(yaw))
-        sin_pitch, cos_pitch = np.sin(np.radians(pitch)), np.cos(np.radians(pitch))
-        # Head to camera, (3, 3, B): pitch first, then yaw.
-        self.turn = np.array(
-            [
-                [cos_yaw, -sin_yaw * sin_pitch, sin_yaw * cos_pitch],
-                [np.zeros_like(yaw), cos_pitch, sin_pitch],
-                [-sin_yaw, -cos_yaw * sin_pitch, cos_yaw * cos_pitch],
-            ]
-        )
-        centres = (2.0 * np.arange(size) + 1.0 - size) / size
-        self.x: Pixels = centres.astype(np.float32).reshape(1, 1, size)
-        self.y: Pixels = -self.x.reshape(1, size, 1)
-        self.size = size
-        self.sharpness = size / 5  # an edge drawn on the head is about 2 pixels wide: VAEs blur
-
-
-class _Ellipsoid:
-    """Where the rays meet B ellipsoids that turn with the head, after scaling to the unit sphere.
-
-    With A = diag(1 / radii) turn^T, the point (x, y, z) lies at u = A (x, y, z) on that sphere.
-    Let w = A_z / |A_z|, the ray's direction there, and P_i = A_i - (w . A_i) w. Then, from the
-    ellipsoid's centre,
-
-        u = x P_x + y P_y + s w,    s = sqrt(1 - |x P_x + y P_y|^2),
-        z = (s - x (w . A_x) - y (w . A_y)) / |A_z|.
-
-    Attributes:
-        cover: The share of each pixel that the ellipsoid covers, (B, S, S).
-        facing: s, 1 where the surface faces the viewer and 0 at the outline and beyond, (B, S, S).
-    """
-
-    def __init__(
-        self,
-        view: _View,
-        centre: tuple[Values, Values, Values],  # (B,) each, in the head's frame
-        radii: tuple[Values, Values, Values],  # (B,) each
-    ) -> None:
-        middle = (view.turn * np.array(centre)).sum(1)
-        scaled = view.turn / np.array(radii)  # A_x, A_y, A_z, each (3, B)
-        self._length = np.sqrt((scaled[2] ** 2).sum(0))
-        self._ray = scaled[2] / self._length
-        self._along = (scaled[:2] * self._ray).sum(1)
-        self._flat = scaled[:2] - self._along[:, None] * self._ray
-        self._x = view.x - _per_image(middle[0])
-        self._y = view.y - _per_image(middle[1])
-        self._z = middle[2]
-        # Near the outline a pixel's width is a step of about 4 / (radius S) in |u|^2.
-        self.cover, self.facing = self._meet(np.sqrt(radii[0] * radii[1]) * view.size / 4)
-
-    def _meet(self, sharpness: Values) -> tuple[Pixels, Pixels]:
-        (xx, yy), xy = (self._flat**2).sum(1), (self._flat[0] * self._flat[1]).sum(0)
-        inside = (1.0 - _per_image(xx) * self._x**2) - _per_image(yy) * self._y**2
-        inside -= (_per_image(2 * xy) * self._x) * self._y
-        facing = np.sqrt(np.maximum(inside, 0.0))
-        return _soft(inside, _per_image(sharpness)), facing
-
-    def coordinate(self, axis: int) -> Pixels:
-        """Return a coordinate of u, (B, S, S): axis 0 to the head's left, 1 up, 2 front."""
-        flat, ray = self._flat[:, axis], self._ray[axis]
-        return self._linear(flat[0], flat[1], ray, np.zeros_like(ray))
-
-    def depth(self) -> Pixels:
-        """Return z, larger is nearer, (B, S, S)."""
-        x, y = -self._along / self._length
-        return self._linear(x, y, 1 / self._length, self._z)
-
-    def _linear(self, x: Values, y: Values, facing: Values, constant: Values) -> Pixels:
-        column = _per_image(y) * self._y + _per_image(constant)
-        out: Pixels = _per_image(facing) * self.facing
-        out += _per_image(x) * self._x + column
-        return out
-
-
-class _Face:
-    """Draws the features of B faces into an image, where its pixels meet the heads' surfaces."""
-
-    def __init__(self, image: Pixels, head: _Ellipsoid, looks: Factors, sharpness: float) -> None:
-        self.image, self.sharpness = image, sharpness
-        self.looks = {name: _per_image(values) for name, values in looks.items()}
-        self.across = np.abs(head.coordinate(0))  # faces are symmetric
-        self.up = head.coordinate(1)
-        # The back of the head has the same two coordinates: out of the features' reach with it.
-        np.copyto(self.across, 9.0, where=head.coordinate(2) < 0.0)
-
-    def draw_eyes(self) -> None:
-        size = self.looks["eye_size"]
-        distance = (self.across - self.looks["eye_gap"]) / size
-        distance *= distance
-        vertical = (self.up - 0.14) / (0.9 * size)
-        vertical *= vertical
-        distance += vertical
-        _paint(self.image, _soft(1.0 - distance, self.sharpness * size / 2), 1.0)
-        _paint(self.image, _soft(0.36 - distance, self.sharpness * size), 0.1)
-
-    def draw_brows(self) -> None:
-        brow = self.looks["brow"]
-        outward = self.across - self.looks["eye_gap"]
-        outside = self.up - (0.52 + 0.08 * brow)
-        outside += (0.06 + 0.60 * brow) * outward
-        np.abs(outside, out=outside)
-        outside -= 0.08
-        np.abs(outward, out=outward)
-        outward -= 0.27
-        np.maximum(outside, outward, out=outside)
-        _paint(self.image, _soft(outside, -self.sharpness), 0.0)
-
-    def draw_mouth(self) -> None:
-        bend, gape = 0.46 * self.looks["smile"], 0.24 * self.looks["mouth"]
-        square = self.across * (1 / 0.55)
-        square *= square
-        outside = self.up + (0.47 + 0.36 * bend)
-        outside -= bend * square
-        np.abs(outside, out=outside)
-        outside -= 0.08 + gape
-        # Lips taper late, since a smile moves the corners most; the gape between them is a lens.
-        taper = 0.08 * square
-        taper += gape
-        taper *= square
-        outside += taper
-        _paint(self.image, _soft(outside, -self.sharpness), 0.05)
-
-
-def _per_image(values: Values) -> Pixels:
-    """Return (B,) values as (B, 1, 1), which broadcast over pixels."""
-    return values.astype(np.float32).reshape(-1, 1, 1)
-
-
-def _soft(inside: Pixels, sharpness: Pixels | float) -> Pixels:
-    """Turn a distance from an edge into the share of the pixel inside it, in place."""
-    inside *= sharpness
-    inside += 0.5
-    np.clip(inside, 0.0, 1.0, out=inside)
-    return inside
-
-
-def _paint(image: Pixels, mask: Pixels, tone: Pixels | float) -> None:
-    """Lay `tone` over the image where the mask is 1, in place; the mask is used up."""
-    mask *= tone - image
-    image += mask
