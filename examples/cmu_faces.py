@@ -53,7 +53,9 @@ def main() -> None:
         held_out = hold_out(len(images), seed=split)
         for name, runs in found.items():
             print(f"\nSplit {split + 1} of {args.splits}, {name}")
-            model = train(name, images, factors, ~held_out, args, seed=split)
+            model = train(
+                name, images, factors, ~held_out, args.output, steps=args.steps, seed=split
+            )
             runs.append(judge(model, images, factors, held_out))
             print(runs[-1])
         if split == 0:
@@ -61,8 +63,12 @@ def main() -> None:
 
     table = as_markdown(found)
     (args.output / "cmu_faces.md").write_text(table)
-    lines = [{"model": name, **run.to_dict()} for name, runs in found.items() for run in runs]
-    (args.output / "cmu_faces.json").write_text(json.dumps(lines))
+    lines = [
+        json.dumps({"model": name, **run.to_dict()})
+        for name, runs in found.items()
+        for run in runs
+    ]
+    (args.output / "cmu_faces.jsonl").write_text("\n".join(lines) + "\n")
     print(f"\nMean of {args.splits} splits\n\n{table}")
     print(f"Done in {(time.perf_counter() - started) / 60:.1f} minutes. Pictures lie in")
     print("\n".join(f"  {path}" for path in pictures))
@@ -74,8 +80,14 @@ def read_photographs(folder: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     if not paths:
         raise SystemExit(f"no photographs in {folder}: expected <person>/<person>_..._2.pgm")
     images = np.stack([read_photograph(path) for path in paths])
-    names = np.array([path.stem.split("_")[:-1] for path in paths])
-    return images, {factor: names[:, i] for i, factor in enumerate(FACTORS)}
+    names = [path.stem.split("_")[:-1] for path in paths]
+    for path, name in zip(paths, names, strict=True):
+        if len(name) != len(FACTORS):
+            raise SystemExit(f"{path}: expected <person>_<pose>_<expression>_<eyes>_2.pgm")
+    return images, {
+        factor: np.array(labels)
+        for factor, labels in zip(FACTORS, zip(*names, strict=True), strict=True)
+    }
 
 
 def read_photograph(path: Path) -> np.ndarray:
@@ -100,17 +112,21 @@ def train(
     images: np.ndarray,
     factors: dict[str, np.ndarray],
     chosen: np.ndarray,
-    args: argparse.Namespace,
+    output: Path,
+    *,
+    steps: int,
     seed: int,
 ) -> BetaVAE:
-    """Train on the chosen photographs. Both models decode as many images."""
+    """Train on the chosen photographs: as many steps and images decoded for both models."""
     scaled = torch.from_numpy(images[chosen]).float() / 255
     torch.manual_seed(seed)
     networks = ConvEncoder(12, CHANNELS), ConvDecoder(12, scaled.mean(0), CHANNELS)
     data: Dataset
+    batch_size = BATCH
     if name == "ungated":
         model = BetaVAE(BetaVAEConfig((1, 32, 32), latent_dim=12, beta=BETA), *networks)
-        data, steps = BaseDataset(scaled, torch.ones(len(scaled))), 2 * args.steps
+        data = BaseDataset(scaled, torch.ones(len(scaled)))
+        batch_size = 2 * BATCH  # of a pair, "target" decodes two images
     else:
         config = GatedBetaVAEConfig(
             (1, 32, 32), latent_dim=12, beta=BETA, partitions=PARTITIONS, rest=["rest"]
@@ -118,15 +134,15 @@ def train(
         model = GatedBetaVAE(config, *networks)
         labels = {partition: factors[partition] for partition in ("pose", "person")}
         pairs = PairedDataset(images, model.partitions, labels)
-        data, steps = pairs.split(chosen), args.steps
+        data = pairs.split(chosen)
     # Epochs of about 200 steps, for Pythae copies the best model after each.
     epochs = max(1, round(steps / 200))
-    rows = np.resize(np.arange(len(scaled)), BATCH * steps // epochs)
+    rows = np.resize(np.arange(len(scaled)), batch_size * steps // epochs)
     config = BaseTrainerConfig(
-        output_dir=str(args.output),
+        output_dir=str(output),
         num_epochs=epochs,
         learning_rate=1e-3,
-        per_device_train_batch_size=BATCH,
+        per_device_train_batch_size=batch_size,
         seed=seed,
     )
     TrainingPipeline(model, config)(Subset(data, rows))
