@@ -120,7 +120,7 @@ def posterior(
         for start in range(0, len(data), batch_size):
             images = as_images(data[start : start + batch_size])
             check_finite(images, start)
-            output = encoder(_like_model(model, images))
+            output = encoder(like_model(model, images))
             _check_output(model, output, images)
             means.append(output["embedding"].float().cpu())
             log_vars.append(output["log_covariance"].float().cpu())
@@ -139,7 +139,7 @@ def decode(
     """
     decoder = _part(model, "decoder")
     with inference(model):
-        batches = [_like_model(model, batch) for batch in torch.split(z, batch_size)]
+        batches = [like_model(model, batch) for batch in torch.split(z, batch_size)]
         return torch.cat([decoder(batch)["reconstruction"].float().cpu() for batch in batches])
 
 
@@ -171,8 +171,9 @@ def _part(model: nn.Module, name: str) -> Any:
     return part
 
 
-def _like_model(model: nn.Module, x: Tensor) -> Tensor:
-    return x.to(next(model.parameters(), torch.empty(0)))  # device and dtype
+def like_model(model: nn.Module, x: Tensor) -> Tensor:
+    """The tensor on the device and in the dtype of the model's parameters."""
+    return x.to(next(model.parameters(), torch.empty(0)))
 
 
 def _check_output(model: nn.Module, output: Any, images: Tensor) -> None:

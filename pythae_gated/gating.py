@@ -2,15 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
-from pydantic import field_validator, model_validator
-from pydantic.dataclasses import dataclass
 from pythae.models.base.base_utils import ModelOutput
 from torch import Tensor, nn
 
-from pythae_gated.encoding import Images, _like_model, as_images, inference
+from pythae_gated.config import GatedConfigMixin, read_partitions
+from pythae_gated.encoding import Images, like_model, as_images, inference
 from pythae_gated.errors import GateError, PartitionError
 from pythae_gated.parents import check_parent
 from pythae_gated.partitions import Partitions
@@ -58,50 +57,6 @@ def gate_gradient(
     return torch.where(mask, z, z.detach())
 
 
-@dataclass
-class GatedConfigMixin:
-    """What a gated model's config has beside its parent's fields.
-
-    Parameters:
-        partitions: Name of each partition of the latent space -> its size, in order; the sizes
-            sum to `latent_dim`. None: one partition, `"latent"`.
-        rest: The partitions that no factor speaks of, which self pairs train. None: there is none.
-        closed_partitions: What the decoder sees in the closed partitions of a pair. `"target"`:
-            the target's code without gradient, and zero in a closed rest (our extension, and what
-            we recommend). `"input"`: the input's code (the paper's scheme).
-
-    Raises:
-        ValidationError: Pydantic's, where the partitions do not fit together or `latent_dim`.
-    """
-
-    partitions: dict[str, int] | None = None
-    rest: list[str] | None = None
-    closed_partitions: Literal["target", "input"] = "target"
-
-    @field_validator("partitions", mode="before")
-    @classmethod
-    def _check_sizes(cls, sizes: Any) -> Any:
-        # Before pydantic's own look, which turns "3" and True into ints without a word.
-        return None if sizes is None else Partitions(sizes).sizes
-
-    @model_validator(mode="after")
-    def _check_partitions(self) -> "GatedConfigMixin":
-        _partitions(self)
-        return self
-
-
-def _partitions(config: Any) -> Partitions:
-    """The partitions that a gated config states, checked against its latent_dim."""
-    sizes = {"latent": config.latent_dim} if config.partitions is None else config.partitions
-    partitions = Partitions(sizes, config.rest or ())
-    if partitions.latent_dim != config.latent_dim:
-        raise PartitionError(
-            f"the partitions {sizes} sum to {partitions.latent_dim}, and latent_dim is "
-            f"{config.latent_dim}; make them equal"
-        )
-    return partitions
-
-
 class GatedMixin(_Parent):
     """Gates a Pythae VAE: `class GatedX(GatedMixin, X)`, with a config made the same way.
 
@@ -147,7 +102,7 @@ class GatedMixin(_Parent):
                 f"a {type(self).__name__} needs a gated config, and this is a {given}; make it a "
                 f"Gated{given}, which takes partitions= as well"
             )
-        partitions = _partitions(model_config)
+        partitions = read_partitions(model_config)
         super().__init__(model_config, *args, **kwargs)
         self.model_name = type(self).__name__
         self.partitions = partitions
@@ -213,7 +168,7 @@ class GatedMixin(_Parent):
             return images
 
     def _means(self, x: Images) -> Tensor:
-        images = _like_model(self, as_images(x))
+        images = like_model(self, as_images(x))
         means: Tensor = self.encoder(images)["embedding"]
         return means.clone()
 

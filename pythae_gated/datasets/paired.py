@@ -1,7 +1,7 @@
 """PairedDataset: images with targets that share a labelled factor, fetched in whole batches."""
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,8 @@ import torch
 from pythae.data.datasets import DatasetOutput
 from torch import Tensor
 from torch.utils.data import Dataset
-from torch.utils.data._utils.collate import default_collate_fn_map
 
+from pythae_gated.datasets.batches import Batch
 from pythae_gated.encoding import Images, as_images
 from pythae_gated.errors import PairingError
 from pythae_gated.pairing import Groups, Indices, Pairing, encode_labels
@@ -131,7 +131,7 @@ class PairedDataset(Dataset[DatasetOutput]):
         position = range(len(self))[index]  # raises IndexError, and counts from the end
         return self.__getitems__([position])[0]
 
-    def __getitems__(self, indices: Sequence[int]) -> "_Batch":
+    def __getitems__(self, indices: Sequence[int]) -> "Batch":
         """A whole batch of pairs in one gather: a sequence that makes its rows on demand."""
         items = np.asarray(indices)
         if self._frozen is None:
@@ -143,7 +143,7 @@ class PairedDataset(Dataset[DatasetOutput]):
         batch["gate"] = torch.from_numpy(self._gates[kinds])
         if self.labels is not None:
             batch["labels"] = self.labels[self._items[items]]
-        return _Batch(batch)
+        return Batch(batch)
 
     def _rank(self) -> int:
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
@@ -152,38 +152,6 @@ class PairedDataset(Dataset[DatasetOutput]):
     def __getstate__(self) -> dict[str, Any]:
         # A spawned worker process is not part of the process group that its trainer is in.
         return {**vars(self), "_origin": self._rank()}
-
-
-class _Row(DatasetOutput):
-    """One pair. A class of its own, so that Pythae's rows collate as they always did."""
-
-
-class _Batch(Sequence[_Row]):
-    """A batch that is already collated, and still a sequence of rows."""
-
-    def __init__(self, columns: dict[str, Tensor]) -> None:
-        self.columns = columns
-
-    def __len__(self) -> int:
-        return len(self.columns["data"])
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return _Batch({key: column[index] for key, column in self.columns.items()})
-        position = range(len(self))[index]
-        return _Row(**{key: column[position] for key, column in self.columns.items()})
-
-    def __iter__(self) -> Iterator[_Row]:
-        return (self[index] for index in range(len(self)))
-
-
-def _collate(batch: Sequence[_Row], *, collate_fn_map: Any = None) -> dict[str, Tensor]:
-    if isinstance(batch, _Batch):
-        return batch.columns
-    return {key: torch.stack([row[key] for row in batch]) for key in batch[0]}
-
-
-default_collate_fn_map[_Row] = _collate
 
 
 def _generator(rank: int) -> np.random.Generator:

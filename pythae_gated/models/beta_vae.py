@@ -3,7 +3,8 @@
 from pydantic.dataclasses import dataclass
 from pythae.models import BetaVAE, BetaVAEConfig
 
-from pythae_gated.gating import GatedConfigMixin, GatedMixin
+from pythae_gated.config import GatedConfigMixin
+from pythae_gated.gating import GatedMixin
 
 
 @dataclass
