@@ -59,7 +59,8 @@ def main() -> None:
             runs.append(judge(model, images, factors, held_out))
             print(runs[-1])
         if split == 0:
-            pictures = draw(model, images[held_out], factors["person"][held_out], args.output)
+            shown = {name: labels[held_out] for name, labels in factors.items()}
+            pictures = draw(model, images[held_out], shown, args.output)
 
     table = as_markdown(found)
     (args.output / "cmu_faces.md").write_text(table)
@@ -162,10 +163,10 @@ def judge(
 
 
 def as_markdown(found: dict[str, list[Evaluation]]) -> str:
-    """Accuracy of each factor from each partition alone, mean over the splits."""
-    first = found["gated"][0]
+    """Accuracy of each factor from each partition alone (and of the commonest label)."""
     shown = [factor for factor in FACTORS if factor != "expression"]
-    heads = [f"{factor} (chance {first.chance[factor]:.2f})" for factor in shown]
+    chance = {name: np.mean([run.chance[name] for run in found["gated"]]) for name in shown}
+    heads = [f"{factor} ({chance[factor]:.2f})" for factor in shown]
     lines = [
         f"| model: {' / '.join(PARTITIONS)} | {' | '.join(heads)} | held-out error |",
         "| --- | " + " | ".join("---" for _ in (*heads, "error")) + " |",
@@ -183,19 +184,27 @@ def as_markdown(found: dict[str, list[Evaluation]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def draw(model: BetaVAE, images: np.ndarray, people: np.ndarray, output: Path) -> list[Path]:
+def draw(
+    model: BetaVAE, images: np.ndarray, factors: dict[str, np.ndarray], output: Path
+) -> list[Path]:
     """Swaps and traversals of held-out photographs: what the model makes, not the photographs."""
-    first_of_each = np.unique(people, return_index=True)[1]
-    rows, columns = images[:6], images[first_of_each[:10]]
-    made_rows, made_columns = reconstructions(model, rows)[1], reconstructions(model, columns)[1]
+    people, poses = (one_of_each(factors[name]) for name in ("person", "pose"))
+    columns = images[people[:10]]
     paths = []
-    for partition in ("pose", "person"):
-        grid = swap_grid(model, rows, columns, partition)
+    for partition, given in (("pose", images[poses]), ("person", images[people[-6:]])):
+        grid = swap_grid(model, given, columns, partition)
+        rows, above = (reconstructions(model, each)[1] for each in (given, columns))
         path = output / f"cmu_swap_{partition}.png"
-        paths.append(save_png(path, grid, rows=made_rows, columns=made_columns))
-    walk = traversals(model, images[0], partitions=PARTITIONS)
+        paths.append(save_png(path, grid, rows=rows, columns=above))
+    walk = traversals(model, images[people[0]], partitions=PARTITIONS)
     groups = list(PARTITIONS.values())
     return [*paths, save_png(output / "cmu_traversals.png", walk, groups=groups)]
+
+
+def one_of_each(labels: np.ndarray) -> np.ndarray:
+    """The index of a random item of each label, in random order."""
+    order = np.random.default_rng(0).permutation(len(labels))
+    return order[np.sort(np.unique(labels[order], return_index=True)[1])]
 
 
 if __name__ == "__main__":

@@ -7,18 +7,45 @@ from pythae_gated.config import GatedConfigMixin
 from pythae_gated.datasets import PairedDataset
 from pythae_gated.errors import GateError, PairingError, PartitionError
 from pythae_gated.gating import GatedMixin, gate_gradient
-from pythae_gated.models import GatedBetaVAE, GatedBetaVAEConfig
+from pythae_gated.models import (
+    DIPVAE,
+    DIPVAEConfig,
+    GatedBetaTCVAE,
+    GatedBetaTCVAEConfig,
+    GatedBetaVAE,
+    GatedBetaVAEConfig,
+    GatedDIPVAE,
+    GatedDIPVAEConfig,
+    GatedDisentangledBetaVAE,
+    GatedDisentangledBetaVAEConfig,
+    GatedINFOVAE_MMD,
+    GatedINFOVAE_MMD_Config,
+    GatedVAE,
+    GatedVAEConfig,
+)
 from pythae_gated.partitions import Partitions
 from pythae_gated.registry import register_model
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "DIPVAE",
+    "DIPVAEConfig",
     "GateError",
+    "GatedBetaTCVAE",
+    "GatedBetaTCVAEConfig",
     "GatedBetaVAE",
     "GatedBetaVAEConfig",
     "GatedConfigMixin",
+    "GatedDIPVAE",
+    "GatedDIPVAEConfig",
+    "GatedDisentangledBetaVAE",
+    "GatedDisentangledBetaVAEConfig",
+    "GatedINFOVAE_MMD",
+    "GatedINFOVAE_MMD_Config",
     "GatedMixin",
+    "GatedVAE",
+    "GatedVAEConfig",
     "PairedDataset",
     "PairingError",
     "PartitionError",
@@ -27,4 +54,13 @@ __all__ = [
     "register_model",
 ]
 
-register_model(GatedBetaVAEConfig, GatedBetaVAE)
+for _config, _model in (
+    (DIPVAEConfig, DIPVAE),
+    (GatedBetaTCVAEConfig, GatedBetaTCVAE),
+    (GatedBetaVAEConfig, GatedBetaVAE),
+    (GatedDIPVAEConfig, GatedDIPVAE),
+    (GatedDisentangledBetaVAEConfig, GatedDisentangledBetaVAE),
+    (GatedINFOVAE_MMD_Config, GatedINFOVAE_MMD),
+    (GatedVAEConfig, GatedVAE),
+):
+    register_model(_config, _model)

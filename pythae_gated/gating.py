@@ -9,7 +9,7 @@ from pythae.models.base.base_utils import ModelOutput
 from torch import Tensor, nn
 
 from pythae_gated.config import GatedConfigMixin, read_partitions
-from pythae_gated.encoding import Images, like_model, as_images, inference
+from pythae_gated.encoding import Images, as_images, inference, like_model
 from pythae_gated.errors import GateError, PartitionError
 from pythae_gated.parents import check_parent
 from pythae_gated.partitions import Partitions

@@ -8,7 +8,19 @@ import warnings
 
 import pytest
 import torch
-from pythae.models import AutoModel, BetaVAE, BetaVAEConfig
+from pythae.models import (
+    INFOVAE_MMD,
+    VAE,
+    AutoModel,
+    BetaTCVAE,
+    BetaTCVAEConfig,
+    BetaVAE,
+    BetaVAEConfig,
+    DisentangledBetaVAE,
+    DisentangledBetaVAEConfig,
+    INFOVAE_MMD_Config,
+    VAEConfig,
+)
 from pythae.models.auto_model import AutoConfig
 from pythae.trainers import BaseTrainer, BaseTrainerConfig
 
@@ -16,7 +28,16 @@ import pythae_gated
 from tests.support.networks import Decoder, Encoder
 
 MODELS = {  # gated class -> parent, its config, and what is set besides the defaults
+    "GatedVAE": (VAE, VAEConfig, {}),
     "GatedBetaVAE": (BetaVAE, BetaVAEConfig, {"beta": 2.5}),
+    "GatedBetaTCVAE": (BetaTCVAE, BetaTCVAEConfig, {"beta": 6.0}),
+    "GatedDisentangledBetaVAE": (DisentangledBetaVAE, DisentangledBetaVAEConfig, {"C": 1.0}),
+    "GatedINFOVAE_MMD": (INFOVAE_MMD, INFOVAE_MMD_Config, {"lbd": 5.0}),
+    "GatedDIPVAE": (pythae_gated.DIPVAE, pythae_gated.DIPVAEConfig, {"dip_type": "ii"}),
+}
+CONFIGS = {
+    name: getattr(pythae_gated, f"{name}{'_' if name.endswith('MMD') else ''}Config")
+    for name in MODELS
 }
 SIZES = {"pose": 2, "expression": 1, "identity": 3}
 L, B = 6, 5
@@ -38,7 +59,7 @@ def rest(request):
 
 
 def make(name, *, custom=False, seed=0, **kwargs):
-    config_class = getattr(pythae_gated, f"{name}Config")
+    config_class = CONFIGS[name]
     given = {"input_dim": (1, 4, 4), "latent_dim": L, "partitions": SIZES}
     config = config_class(**{**given, **MODELS[name][2], **kwargs})
     torch.manual_seed(seed)
@@ -77,6 +98,15 @@ def run(model, inputs, seed=7):
 
 def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def alike(name, a, b):
+    """The same as the parent's to the bit; INFOVAE_MMD, whose kernels are ours, nearly so."""
+    if name != "GatedINFOVAE_MMD":
+        return same(a, b)
+    return a.keys() == b.keys() and all(
+        torch.allclose(a[key], b[key], rtol=1e-4, atol=1e-6) for key in a
+    )
 
 
 class TestClosedMeansZero:
@@ -120,9 +150,9 @@ class TestSwappedIsTheSame:
         output, grads, rows = run(ours, inputs)
         expected, expected_grads, expected_rows = run(theirs, inputs)
         assert list(output) == list(expected)
-        assert same(output, expected)
-        assert same(grads, expected_grads)
-        assert all(torch.equal(a, b) for a, b in zip(rows, expected_rows, strict=True))
+        assert alike(name, output, expected)
+        assert alike(name, grads, expected_grads)
+        assert alike(name, *(dict(enumerate(each)) for each in (rows, expected_rows)))
 
     def test_an_open_gate_is_no_gate(self, name):
         model = make(name, closed_partitions="input")
@@ -146,7 +176,7 @@ class TestSwappedIsTheSame:
             trainer = BaseTrainer(model, dataset, training_config=config)
             trainer.train()
             weights.append(trainer.model.state_dict())
-        assert same(*weights)
+        assert alike(name, *weights)
 
     @pytest.mark.parametrize("method", ["reconstruct", "embed", "predict", "interpolate"])
     def test_the_parents_methods(self, name, closed, method):

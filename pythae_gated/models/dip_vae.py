@@ -1,0 +1,142 @@
+"""DIP-VAE, which Pythae lacks, and its gated variant."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from pydantic.dataclasses import dataclass
+from pythae.models import VAE, VAEConfig
+from pythae.models.base.base_utils import ModelOutput
+from torch import Tensor
+
+from pythae_gated.config import GatedConfigMixin
+from pythae_gated.gating import GatedMixin
+
+
+@dataclass
+class DIPVAEConfig(VAEConfig):
+    """Config of `DIPVAE`.
+
+    Parameters:
+        input_dim: Shape of one image, (C, H, W) say.
+        latent_dim: L, the number of latent dimensions.
+        reconstruction_loss: `"mse"` (the half squared error, summed over pixels) or `"bce"`.
+        dip_type: `"i"` matches the covariance of the means, `"ii"` that of the codes.
+        lambda_od: Weight of the covariance's entries off the diagonal, squared.
+        lambda_d: Weight of the squared distance from 1 of those on it.
+    """
+
+    dip_type: Literal["i", "ii"] = "ii"
+    lambda_od: float = 5.0
+    lambda_d: float = 5.0
+
+
+class DIPVAE(VAE):
+    """Disentangled inferred prior VAE: the covariance of the codes is drawn to the identity.
+
+        loss = reconstruction + KL + lambda_od sum_{i != j} C_ij^2 + lambda_d sum_i (C_ii - 1)^2
+
+    with, over a batch, C = Cov(mu(x)) for type `"i"` and C = Cov(mu(x)) + diag(E[sigma^2(x)]) for
+    type `"ii"`. The covariance divides by the batch size, so that a batch of one is finite.
+
+    The output carries `recon_loss`, `reg_loss` (the KL in nats), `dip_od_loss` and `dip_d_loss`
+    (with their weights); `loss` is their sum.
+
+    Args:
+        model_config: A `DIPVAEConfig`.
+        encoder: A Pythae `BaseEncoder` of one's own; default: Pythae's perceptron.
+        decoder: A Pythae `BaseDecoder` of one's own; default: Pythae's perceptron.
+
+    Reference:
+        Kumar, Sattigeri and Balakrishnan, Variational Inference of Disentangled Latent Concepts
+        from Unlabeled Observations, ICLR 2018, equations 6 and 7.
+    """
+
+    def __init__(self, model_config: Any, encoder: Any = None, decoder: Any = None) -> None:
+        super().__init__(model_config, encoder=encoder, decoder=decoder)
+        self.model_name = "DIPVAE"
+        self.dip_type = model_config.dip_type
+        self.lambda_od = model_config.lambda_od
+        self.lambda_d = model_config.lambda_d
+
+    def forward(self, inputs: Mapping[str, Any], **kwargs: Any) -> Any:
+        """Encode, sample, decode and compare.
+
+        Args:
+            inputs: A mapping with `"data"` (B, *input_dim).
+            **kwargs: What Pythae's trainers pass on, unused.
+
+        Returns:
+            A `ModelOutput` with the losses above, `recon_x` (B, *input_dim) and `z` (B, L).
+        """
+        x = inputs["data"]
+        encoded = self.encoder(x)
+        mu, log_var = encoded.embedding, encoded.log_covariance
+        z, _ = self._sample_gauss(mu, torch.exp(0.5 * log_var))
+        recon_x = self.decoder(z)["reconstruction"]
+        loss, recon_loss, kld, dip_od, dip_d = self.loss_function(recon_x, x, mu, log_var, z)
+        return ModelOutput(
+            recon_loss=recon_loss,
+            reg_loss=kld,
+            dip_od_loss=dip_od,
+            dip_d_loss=dip_d,
+            loss=loss,
+            recon_x=recon_x,
+            z=z,
+        )
+
+    def loss_function(
+        self, recon_x: Tensor, x: Tensor, mu: Tensor, log_var: Tensor, z: Tensor
+    ) -> tuple[Tensor, ...]:
+        """The loss, reconstruction, KL, and the two terms of the covariance, all means."""
+        loss, recon_loss, kld = super().loss_function(recon_x, x, mu, log_var, z)
+        covariance = _covariance(mu)
+        if self.dip_type == "ii":
+            covariance = covariance + torch.diag(log_var.exp().mean(0))
+        diagonal = torch.diagonal(covariance)
+        dip_od = self.lambda_od * (covariance - torch.diag(diagonal)).pow(2).sum()
+        dip_d = self.lambda_d * (diagonal - 1).pow(2).sum()
+        return loss + dip_od + dip_d, recon_loss, kld, dip_od, dip_d
+
+
+def _covariance(
+    mu: Tensor,  # (B, L)
+) -> Tensor:  # (L, L)
+    with torch.autocast(mu.device.type, enabled=False):
+        mu = mu.to(torch.promote_types(mu.dtype, torch.float32))
+        centred = mu - mu.mean(0)
+        return centred.T @ centred / len(mu)
+
+
+@dataclass
+class GatedDIPVAEConfig(GatedConfigMixin, DIPVAEConfig):
+    """Config of `GatedDIPVAE`: `DIPVAEConfig` with partitions.
+
+    Parameters:
+        input_dim: Shape of one image, (C, H, W) say.
+        latent_dim: L, the number of latent dimensions.
+        reconstruction_loss: `"mse"` (the half squared error, summed over pixels) or `"bce"`.
+        dip_type: `"i"` matches the covariance of the means, `"ii"` that of the codes.
+        lambda_od: Weight of the covariance's entries off the diagonal, squared.
+        lambda_d: Weight of the squared distance from 1 of those on it.
+        partitions: Name of each partition -> its size, in order; None: one, `"latent"`.
+        rest: The partitions that no factor speaks of.
+        closed_partitions: What the decoder sees in closed partitions, `"target"` or `"input"`.
+    """
+
+
+class GatedDIPVAE(GatedMixin, DIPVAE):
+    """`DIPVAE`, gated (`GatedMixin` says how); in the covariance a closed entry is a constant.
+
+    Args:
+        model_config: A `GatedDIPVAEConfig`.
+        encoder: A Pythae `BaseEncoder` of one's own; default: Pythae's perceptron.
+        decoder: A Pythae `BaseDecoder` of one's own; default: Pythae's perceptron.
+
+    Raises:
+        PartitionError: Where the config is not gated, or its partitions do not fit.
+
+    Reference:
+        Kumar, Sattigeri and Balakrishnan, ICLR 2018; Vowels, Camgoz and Bowden, Gated Variational
+        AutoEncoders, 2019 (arXiv 1911.06443).
+    """

@@ -1,0 +1,108 @@
+"""Gated InfoVAE with MMD."""
+
+import warnings
+from typing import Any
+
+import torch
+from pydantic.dataclasses import dataclass
+from pythae.models import INFOVAE_MMD, VAE, INFOVAE_MMD_Config
+from torch import Tensor
+
+from pythae_gated.config import GatedConfigMixin
+from pythae_gated.gating import GatedMixin
+
+
+@dataclass
+class GatedINFOVAE_MMD_Config(GatedConfigMixin, INFOVAE_MMD_Config):  # noqa: N801
+    """Config of `GatedINFOVAE_MMD`: Pythae's `INFOVAE_MMD_Config` with partitions.
+
+    Parameters:
+        input_dim: Shape of one image, (C, H, W) say.
+        latent_dim: L, the number of latent dimensions.
+        reconstruction_loss: `"mse"` (the half squared error, summed over pixels) or `"bce"`.
+        kernel_choice: `"imq"` or `"rbf"`.
+        alpha: The KL divergence (in nats) weighs 1 - alpha.
+        lbd: The MMD weighs alpha + lbd - 1.
+        kernel_bandwidth: Bandwidth of the kernel.
+        scales: Scales of the `"imq"` kernel; None: one of 1.
+        partitions: Name of each partition -> its size, in order; None: one, `"latent"`.
+        rest: The partitions that no factor speaks of.
+        closed_partitions: What the decoder sees in closed partitions, `"target"` or `"input"`.
+    """
+
+
+class GatedINFOVAE_MMD(GatedMixin, INFOVAE_MMD):  # noqa: N801
+    """Pythae's `INFOVAE_MMD`, gated (`GatedMixin` says how): the loss is
+
+        reconstruction(decoder(z), target) + (1 - alpha) KL + (alpha + lbd - 1) MMD(z, z_prior).
+
+    The values are Pythae's to float tolerance. The distances are computed once for all scales,
+    in float32 also under autocast, where Pythae's memory grows with B x B x L a scale; and a batch
+    of one, which has no MMD, is trained without it, where Pythae's gives NaN.
+
+    Args:
+        model_config: A `GatedINFOVAE_MMD_Config`.
+        encoder: A Pythae `BaseEncoder` of one's own; default: Pythae's perceptron.
+        decoder: A Pythae `BaseDecoder` of one's own; default: Pythae's perceptron.
+
+    Raises:
+        PartitionError: Where the config is not gated, or its partitions do not fit.
+
+    Reference:
+        Zhao, Song and Ermon, InfoVAE, AAAI 2019; Vowels, Camgoz and Bowden, Gated Variational
+        AutoEncoders, 2019 (arXiv 1911.06443).
+    """
+
+    def __init__(self, model_config: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(model_config, *args, **kwargs)
+        weight = self.alpha + self.lbd - 1
+        if weight < 0:
+            warnings.warn(
+                f"alpha={self.alpha} and lbd={self.lbd} weigh the MMD by alpha + lbd - 1 = "
+                f"{weight:.4g}: it is maximised, and codes are driven away from the prior; set "
+                f"lbd above {1 - self.alpha:.4g} to minimise it",
+                stacklevel=2,
+            )
+
+    def imq_kernel(
+        self,
+        z1: Tensor,  # (B, L)
+        z2: Tensor,  # (B, L)
+    ) -> Tensor:  # (B, B)
+        """The sum over scales s of C / (C + |z1 - z2|^2), C = 2 L bandwidth^2 s."""
+        distances = _squared_distances(z1, z2)
+        base = 2.0 * self.model_config.latent_dim * self.model_config.kernel_bandwidth**2
+        kernels = (scale * base / (scale * base + distances) for scale in self.scales)
+        return sum(kernels, start=torch.zeros_like(distances))
+
+    def rbf_kernel(
+        self,
+        z1: Tensor,  # (B, L)
+        z2: Tensor,  # (B, L)
+    ) -> Tensor:  # (B, B)
+        """exp(-|z1 - z2|^2 / C), C = 2 L bandwidth^2."""
+        base = 2.0 * self.model_config.latent_dim * self.model_config.kernel_bandwidth**2
+        return torch.exp(-_squared_distances(z1, z2) / base)
+
+    def loss_function(
+        self, recon_x: Tensor, x: Tensor, z: Tensor, z_prior: Tensor, mu: Tensor, log_var: Tensor
+    ) -> Any:
+        """The parent's; on a batch of one, which has no MMD, without it."""
+        if len(z) > 1:
+            return super().loss_function(recon_x, x, z, z_prior, mu, log_var)
+        _, recon_loss, kld = VAE.loss_function(self, recon_x, x, mu, log_var, z)
+        loss = recon_loss + (1 - self.alpha) * kld
+        return loss, recon_loss, kld, torch.zeros_like(loss)
+
+
+def _squared_distances(
+    z1: Tensor,  # (B, L)
+    z2: Tensor,  # (B, L)
+) -> Tensor:  # (B, B)
+    with torch.autocast(z1.device.type, enabled=False):
+        a, b = (z.to(torch.promote_types(z.dtype, torch.float32)) for z in (z1, z2))
+        # |a|^2 + |b|^2 - 2 a.b, about a common centre so that little cancels.
+        centre = b.detach().mean(0)
+        a, b = a - centre, b - centre
+        squares = (a**2).sum(1, keepdim=True) + (b**2).sum(1)
+        return torch.addmm(squares, a, b.T, alpha=-2).clamp(min=0)
