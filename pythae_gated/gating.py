@@ -1,17 +1,19 @@
 """The gate, and the mixin that gates any Pythae VAE: the one place where the method lives."""
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from pythae.models.base.base_utils import ModelOutput
 from torch import Tensor, nn
+from typing_extensions import Self
 
 from pythae_gated.config import GatedConfigMixin, read_partitions
 from pythae_gated.encoding import Images, as_images, inference, like_model
 from pythae_gated.errors import GateError, PartitionError
-from pythae_gated.parents import check_parent
+from pythae_gated.parents import check_parent, gated_config
 from pythae_gated.partitions import Partitions
 
 if TYPE_CHECKING:
@@ -106,6 +108,45 @@ class GatedMixin(_Parent):
         super().__init__(model_config, *args, **kwargs)
         self.model_name = type(self).__name__
         self.partitions = partitions
+
+    @classmethod
+    def from_parent(
+        cls,
+        model: Any,
+        *,
+        partitions: Mapping[str, int] | None = None,
+        rest: Iterable[str] | None = None,
+        closed_partitions: Literal["target", "input"] = "target",
+    ) -> Self:
+        """Make a trained Pythae model a gated one, to be trained on with the labels there are.
+
+        Networks, weights, run-time values (such as a `beta` that was raised while training),
+        device, dtype and mode are copies of the parent's, which stays as it was.
+
+        Args:
+            model: A model of the very class that this one gates, in memory or reloaded.
+            partitions: Name of each partition -> its size, in order; None: one, `"latent"`.
+            rest: The partitions that no factor speaks of.
+            closed_partitions: What the decoder sees in closed partitions.
+
+        Raises:
+            TypeError: Where the model is of another class.
+            ValidationError: Pydantic's, where the partitions do not fit.
+        """
+        config = gated_config(
+            cls,
+            GatedMixin,
+            model,
+            partitions=partitions,
+            rest=None if rest is None else list(rest),
+            closed_partitions=closed_partitions,
+        )
+        gated = copy.deepcopy(model)
+        gated.__class__ = cls
+        gated.model_config = config
+        gated.model_name = cls.__name__
+        gated.partitions = read_partitions(config)
+        return gated  # type: ignore[no-any-return]
 
     def forward(self, inputs: Mapping[str, Any], **kwargs: Any) -> Any:
         """The parent's forward on plain data; on pairs the same, gated.

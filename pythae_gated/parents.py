@@ -1,4 +1,7 @@
-"""Which of Pythae's models can be gated, and why the others cannot."""
+"""Which of Pythae's models can be gated and why the others cannot; a gated config from a model."""
+
+import dataclasses
+from typing import Any
 
 from pythae.models import (
     INFOVAE_MMD,
@@ -9,6 +12,8 @@ from pythae.models import (
     BetaVAE,
     DisentangledBetaVAE,
 )
+
+from pythae_gated.registry import registered_config
 
 SUPPORTED = (VAE, BetaVAE, BetaTCVAE, DisentangledBetaVAE, INFOVAE_MMD, MSSSIM_VAE)
 
@@ -56,3 +61,24 @@ def check_parent(cls: type, mixin: type) -> None:
             f"{cls.__name__}: name {mixin.__name__} before {base.__name__}, as in "
             f"class {cls.__name__}({mixin.__name__}, {base.__name__}), or nothing is gated"
         )
+
+
+def gated_config(cls: type, mixin: type, model: Any, **gating: Any) -> Any:
+    """The config that makes a trained parent a gated model of this class.
+
+    Values that changed on the model since it was built, such as `beta`, are taken from the model.
+
+    Raises:
+        TypeError: Where the model is not of the class that this one gates, or the gated class has
+            no config registered for it.
+    """
+    parent: Any = next(base for base in cls.__mro__ if not issubclass(base, mixin))
+    if type(model) is not parent:
+        raise TypeError(f"{cls.__name__} gates a {parent.__name__}; got a {type(model).__name__}")
+    config_class = registered_config(cls)
+    if config_class is None:
+        raise TypeError(f"no config is registered for {cls.__name__}: call register_model first")
+    given: Any = model.model_config
+    values = {f.name: getattr(given, f.name) for f in dataclasses.fields(given) if f.init}
+    changed = {name: vars(model)[name] for name in values if name in vars(model)}
+    return config_class(**{**values, **changed, **gating})

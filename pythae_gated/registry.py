@@ -56,6 +56,12 @@ def register_model(config_class: type, model_class: type, *, exist_ok: bool = Fa
     _registered[name] = (config_class, model_class)
 
 
+def registered_config(model_class: type) -> Any:
+    """The config class that a model class was registered with last, or None."""
+    configs = [config for config, model in _registered.values() if model is model_class]
+    return configs[-1] if configs else None
+
+
 def _descendants(cls: type) -> Iterator[type]:
     child: type
     for child in cls.__subclasses__():

@@ -321,6 +321,44 @@ class TestSaving:
         assert same(grads, other_grads)
 
 
+class TestWarmStart:
+    @pytest.mark.parametrize("custom", [False, True], ids=["default", "custom"])
+    def test_a_trained_parent_becomes_a_gated_model(self, name, closed, custom, tmp_path):
+        parent = make_parent(name, custom=custom).eval()
+        before = copy.deepcopy(parent)
+        gated = getattr(pythae_gated, name).from_parent(
+            parent, partitions=SIZES, rest=["identity"], closed_partitions=closed
+        )
+        assert not gated.training
+        assert gated.partitions.rest == ("identity",)
+        assert gated.model_config.uses_default_encoder is not custom
+        inputs = {"data": make_batch()["data"]}
+        assert alike(name, run(gated, inputs)[0], run(parent, inputs)[0])
+        expected = make(name, custom=custom, closed_partitions=closed, rest=["identity"]).eval()
+        assert same(run(gated, make_batch())[1], run(expected, make_batch())[1])
+        torch.nn.init.zeros_(next(gated.parameters()))
+        assert type(parent) is MODELS[name][0]
+        assert parent.model_config == before.model_config
+        assert same(parent.state_dict(), before.state_dict())
+        gated.save(str(tmp_path))
+        again = AutoModel.load_from_folder(str(tmp_path))
+        assert again.model_config == gated.model_config
+        assert same(again.state_dict(), gated.state_dict())
+
+    def test_values_that_training_changed_come_along(self):
+        parent = make_parent("GatedBetaVAE").double()
+        parent.beta = 7.0
+        gated = pythae_gated.GatedBetaVAE.from_parent(parent, partitions=SIZES)
+        assert gated.beta == gated.model_config.beta == 7.0
+        assert next(gated.parameters()).dtype == torch.float64
+
+    def test_another_class_is_refused(self):
+        with pytest.raises(TypeError, match="GatedVAE gates a VAE; got a BetaVAE"):
+            pythae_gated.GatedVAE.from_parent(make_parent("GatedBetaVAE"))
+        with pytest.raises(ValueError, match="sum to 3, and latent_dim is 6"):
+            pythae_gated.GatedVAE.from_parent(make_parent("GatedVAE"), partitions={"a": 3})
+
+
 @pytest.mark.slow
 def test_compiled_encoder_and_decoder_gate_too(name, closed):
     model, plain = make(name, closed_partitions=closed), make(name, closed_partitions=closed)
