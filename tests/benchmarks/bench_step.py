@@ -1,0 +1,110 @@
+"""Measure a training step, gated against Pythae's own, in one run. Prints Markdown.
+
+Run it as `python tests/benchmarks/bench_step.py`. Steps of both are taken in turn, and the median
+of their ratios is shown: "input" on B pairs against the parent on B images, "target" on B pairs
+against the parent on 2 B images. Peak memory is each process's own high-water mark, above what it
+held before its first step.
+"""
+
+import argparse
+import resource
+import statistics
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from pythae import models
+
+import pythae_gated
+
+INPUT_DIM, LATENT_DIM = (1, 28, 28), 12
+SIZES = {"pose": 4, "expression": 4, "identity": 4}
+CONFIGS = {"BetaVAE": "BetaVAEConfig", "INFOVAE_MMD": "INFOVAE_MMD_Config"}
+
+
+def make_step(name: str, batch_size: int, closed: str | None) -> Callable[[], None]:
+    """One step of the parent (`closed` None) or of the gated model, by Adam."""
+    torch.manual_seed(0)
+    module: Any = models if closed is None else pythae_gated
+    prefix = "" if closed is None else "Gated"
+    extra = {} if closed is None else {"partitions": SIZES, "closed_partitions": closed}
+    config = getattr(module, prefix + CONFIGS[name])(INPUT_DIM, LATENT_DIM, **extra)
+    model = getattr(module, prefix + name)(config)
+    optimizer = torch.optim.Adam(model.parameters())
+    data, target = torch.rand(2, batch_size, *INPUT_DIM)
+    inputs = {"data": data}
+    if closed is not None:
+        kinds = torch.arange(batch_size) % 3
+        inputs |= {"target": target, "gate": torch.eye(3, dtype=torch.bool)[kinds]}
+
+    def step() -> None:
+        optimizer.zero_grad()
+        model(inputs).loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def ratio(ours: Callable[[], None], theirs: Callable[[], None], seconds: float) -> float:
+    """The median of the ratios of steps taken in turn."""
+    ratios, until = [], time.perf_counter() + seconds
+    while time.perf_counter() < until or len(ratios) < 5:
+        times = []
+        for step in (ours, theirs):
+            start = time.perf_counter()
+            step()
+            times.append(time.perf_counter() - start)
+        ratios.append(times[0] / times[1])
+    return statistics.median(ratios[2:])
+
+
+def peak_memory(name: str, batch_size: int, closed: str | None) -> float:
+    """MB by which a process of its own grows over three steps."""
+    command = [sys.executable, __file__, "--memory", name, str(batch_size), closed or "parent"]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def print_memory(name: str, batch_size: int, closed: str | None) -> None:
+    """In a process of its own: how far its high-water mark rises."""
+    make_step(name, 2, closed)()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    step = make_step(name, batch_size, closed)
+    for _ in range(3):
+        step()
+    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+
+
+def main() -> None:
+    """Print the table, or the memory of one process."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=8.0, help="for each ratio")
+    parser.add_argument("--memory", nargs=3, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    warnings.simplefilter("ignore")
+    if args.memory:
+        name, batch_size, closed = args.memory
+        print_memory(name, int(batch_size), None if closed == "parent" else closed)
+        return
+    print("| model | batch | input, time | target, time | input, memory (MB, ours / Pythae's) |")
+    print("| --- | --- | --- | --- | --- |")
+    for name in CONFIGS:
+        for size in (64, 256, 1024):
+            parents = make_step(name, size, None), make_step(name, 2 * size, None)
+            times = [
+                ratio(make_step(name, size, closed), parent, args.seconds)
+                for closed, parent in zip(("input", "target"), parents, strict=True)
+            ]
+            memory = [peak_memory(name, size, closed) for closed in ("input", None)]
+            print(
+                f"| {name} | {size} | {times[0]:.2f} | {times[1]:.2f} | "
+                f"{memory[0]:.0f} / {memory[1]:.0f} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
