@@ -3,23 +3,19 @@
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from pythae.models.base.base_utils import ModelOutput
 from torch import Tensor, nn
 from typing_extensions import Self
 
+from pythae_gated.codes import PartitionedCodes
 from pythae_gated.config import GatedConfigMixin, read_partitions
-from pythae_gated.encoding import Images, as_images, inference, like_model
 from pythae_gated.errors import GateError, PartitionError
+from pythae_gated.hub import hub_card
 from pythae_gated.parents import check_parent, gated_config
 from pythae_gated.partitions import Partitions
-
-if TYPE_CHECKING:
-    from pythae.models import VAE as _Parent  # noqa: N811
-else:
-    _Parent = object
 
 
 def gate_gradient(
@@ -59,7 +55,7 @@ def gate_gradient(
     return torch.where(mask, z, z.detach())
 
 
-class GatedMixin(_Parent):
+class GatedMixin(PartitionedCodes):
     """Gates a Pythae VAE: `class GatedX(GatedMixin, X)`, with a config made the same way.
 
     With inputs of `"data"` alone the model is its parent, to the bit. With a `"target"`
@@ -90,8 +86,6 @@ class GatedMixin(_Parent):
     Reference:
         Vowels, Camgoz and Bowden, Gated Variational AutoEncoders, 2019 (arXiv 1911.06443).
     """
-
-    partitions: Partitions
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -175,43 +169,14 @@ class GatedMixin(_Parent):
             output["recon_x"] = self.decoder(output["z"])["reconstruction"]
         return output
 
-    def embed_partitions(
-        self,
-        x: Images,  # (B, *input_dim)
-    ) -> dict[str, Tensor]:  # name -> (B, L_k)
-        """The posterior means of images, cut into partitions. Without gradient, in eval mode."""
-        with inference(self):
-            return self.partitions.split(self._means(x))
+    def push_to_hf_hub(self, hf_hub_path: str) -> None:
+        """Pythae's own, with a model card that names the partitions and what to import.
 
-    def swap(
-        self,
-        a: Images,  # (B, *input_dim)
-        b: Images,  # (B, *input_dim)
-        partition: str | Iterable[str],
-    ) -> Tensor:  # (B, *input_dim)
-        """Reconstruct `a` with the code of `b` in one partition or several (posterior means).
-
-        Without gradient, in eval mode. `b` may also be one image (1, *input_dim) for all of `a`.
-
-        Raises:
-            PartitionError: Where no partition has this name.
-            ValueError: Where `b` holds neither as many images as `a` nor one.
+        Args:
+            hf_hub_path: The repository on the hub, "user/name".
         """
-        names = self.partitions.resolve(partition)
-        if len(b) not in (1, len(a)):
-            raise ValueError(f"{len(a)} images take the codes of as many or of one; got {len(b)}")
-        with inference(self):
-            codes, donors = self._means(a), self._means(b)
-            for name in names:
-                where = self.partitions.slices[name]
-                codes[:, where] = donors[:, where]
-            images: Tensor = self.decoder(codes)["reconstruction"]
-            return images
-
-    def _means(self, x: Images) -> Tensor:
-        images = like_model(self, as_images(x))
-        means: Tensor = self.encoder(images)["embedding"]
-        return means.clone()
+        with hub_card(self, hf_hub_path):
+            super().push_to_hf_hub(hf_hub_path)
 
 
 def _check_pair(

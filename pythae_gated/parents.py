@@ -72,7 +72,9 @@ def gated_config(cls: type, mixin: type, model: Any, **gating: Any) -> Any:
         TypeError: Where the model is not of the class that this one gates, or the gated class has
             no config registered for it.
     """
-    parent: Any = next(base for base in cls.__mro__ if not issubclass(base, mixin))
+    parent: Any = next(
+        base for base in cls.__mro__ if issubclass(base, BaseAE) and not issubclass(base, mixin)
+    )
     if type(model) is not parent:
         raise TypeError(f"{cls.__name__} gates a {parent.__name__}; got a {type(model).__name__}")
     config_class = registered_config(cls)

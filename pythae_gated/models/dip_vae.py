@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pythae_gated.config import GatedConfigMixin
 from pythae_gated.gating import GatedMixin
+from pythae_gated.hub import hub_card
 
 
 @dataclass
@@ -97,6 +98,11 @@ class DIPVAE(VAE):
         dip_od = self.lambda_od * (covariance - torch.diag(diagonal)).pow(2).sum()
         dip_d = self.lambda_d * (diagonal - 1).pow(2).sum()
         return loss + dip_od + dip_d, recon_loss, kld, dip_od, dip_d
+
+    def push_to_hf_hub(self, hf_hub_path: str) -> None:
+        """Pythae's own, with a model card that says what to import."""
+        with hub_card(self, hf_hub_path):
+            super().push_to_hf_hub(hf_hub_path)
 
 
 def _covariance(

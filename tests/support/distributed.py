@@ -1,0 +1,55 @@
+"""What each of several processes does in tests/test_distributed.py."""
+
+import torch
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+
+import pythae_gated
+from pythae_gated import PairedDataset
+
+SIZES = {"pose": 2, "rest": 3}
+BATCH = 6
+
+
+class Noiseless(pythae_gated.GatedBetaVAE):
+    """Codes are the posterior means, so that processes need not share their noise."""
+
+    def _sample_gauss(self, mu, std):
+        return mu, std
+
+
+def make(closed):
+    config = pythae_gated.GatedBetaVAEConfig(
+        (1, 4, 4), 5, partitions=SIZES, rest=["rest"], closed_partitions=closed
+    )
+    torch.manual_seed(0)
+    return Noiseless(config)
+
+
+def make_batch():
+    generator = torch.Generator().manual_seed(1)
+    data, target = torch.rand(2, 2 * BATCH, 1, 4, 4, generator=generator)
+    gate = torch.zeros(2 * BATCH, 2, dtype=torch.bool)
+    gate[:BATCH, 0] = True  # rank 0 sees pose pairs alone, rank 1 self pairs alone
+    gate[BATCH:, 1] = True
+    target[BATCH:] = data[BATCH:]
+    return {"data": data, "target": target, "gate": gate}
+
+
+def work(rank, folder, closed):
+    """Three steps of one rank's half of the batch; rank 0 saves the weights, both their kinds."""
+    init = f"file://{folder}/init"
+    dist.init_process_group("gloo", init_method=init, rank=rank, world_size=2)
+    model = DistributedDataParallel(make(closed))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    mine = slice(rank * BATCH, (rank + 1) * BATCH)
+    batch = {key: value[mine] for key, value in make_batch().items()}
+    for _ in range(3):
+        optimizer.zero_grad()
+        model(batch).loss.backward()
+        optimizer.step()
+    torch.manual_seed(0)  # as Pythae seeds every rank
+    pairs = PairedDataset(torch.rand(40, 1, 4, 4), model.module.partitions, {"pose": [0, 1] * 20})
+    gates = pairs.__getitems__(range(40)).columns["gate"]
+    torch.save((model.module.state_dict(), gates), f"{folder}/rank{rank}.pt")
+    dist.destroy_process_group()
