@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 import torch.multiprocessing
@@ -21,3 +25,15 @@ def test_two_processes_equal_one_on_the_joined_batch(closed, tmp_path):
         assert torch.equal(first[key], second[key])
         assert torch.allclose(first[key], value, atol=1e-6)
     assert not torch.equal(gates, other_gates)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_the_example_runs_under_torchrun(processes, tmp_path):
+    script = Path(__file__).parents[1] / "examples" / "distributed_faces.py"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += [f"--nproc-per-node={processes}", str(script), f"--output={tmp_path}"]
+    command += ["--faces=300", "--epochs=2"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("reconstruction error") == 1
+    assert len(list(tmp_path.glob("GatedBetaVAE_training_*/final_model/model.pt"))) == 1
