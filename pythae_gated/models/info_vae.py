@@ -7,6 +7,7 @@ import torch
 from pydantic.dataclasses import dataclass
 from pythae.models import INFOVAE_MMD, VAE, INFOVAE_MMD_Config
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from pythae_gated.config import GatedConfigMixin
 from pythae_gated.gating import GatedMixin
@@ -70,10 +71,12 @@ class GatedINFOVAE_MMD(GatedMixin, INFOVAE_MMD):  # noqa: N801
         z2: Tensor,  # (B, L)
     ) -> Tensor:  # (B, B)
         """The sum over scales s of C / (C + |z1 - z2|^2), C = 2 L bandwidth^2 s."""
-        distances = _squared_distances(z1, z2)
         base = 2.0 * self.model_config.latent_dim * self.model_config.kernel_bandwidth**2
-        kernels = (scale * base / (scale * base + distances) for scale in self.scales)
-        return sum(kernels, start=torch.zeros_like(distances))
+        constants = [float(scale * base) for scale in self.scales]
+        kernel: Tensor = _InverseMultiquadratic.apply(  # type: ignore[no-untyped-call]
+            _squared_distances(z1, z2), constants
+        )
+        return kernel
 
     def rbf_kernel(
         self,
@@ -106,3 +109,34 @@ def _squared_distances(
         a, b = a - centre, b - centre
         squares = (a**2).sum(1, keepdim=True) + (b**2).sum(1)
         return torch.addmm(squares, a, b.T, alpha=-2).clamp(min=0)
+
+
+class _InverseMultiquadratic(torch.autograd.Function):
+    """The sum of C / (C + d) over constants C, keeping d alone for the way back.
+
+    Autograd would keep a (B, B) for each constant; two buffers do.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        distances: Tensor,  # (B, B)
+        constants: list[float],
+    ) -> Tensor:  # (B, B)
+        ctx.save_for_backward(distances)
+        ctx.constants = constants
+        kernel, term = torch.zeros_like(distances), torch.empty_like(distances)
+        for constant in constants:
+            torch.add(distances, constant, out=term)
+            kernel.add_(term.reciprocal_(), alpha=constant)
+        return kernel
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (distances,) = ctx.saved_tensors
+        slope, term = torch.zeros_like(distances), torch.empty_like(distances)
+        for constant in ctx.constants:
+            torch.add(distances, constant, out=term).reciprocal_()
+            slope.addcmul_(term, term, value=-constant)
+        return slope.mul_(grad), None
