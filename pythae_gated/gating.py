@@ -244,11 +244,13 @@ def _both_directions(model: Any, data: Tensor, target: Tensor, gate: Tensor) -> 
         return decoder(torch.where(mask, z, other))
 
     def mean_loss(recon_x: Tensor, x: Tensor, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        halves = [_halves(value, rows) for value in (recon_x, *args)]
+        named = {name: _halves(value, rows) for name, value in kwargs.items()}
         directions = []
         for half, goal in enumerate((target, data)):
-            recon, *own = (_half(value, rows, half) for value in (recon_x, *args))
-            own_kwargs = {name: _half(value, rows, half) for name, value in kwargs.items()}
-            directions.append(loss(recon, goal, *own, **own_kwargs))
+            recon, *own = (both[half] for both in halves)
+            own_named = {name: both[half] for name, both in named.items()}
+            directions.append(loss(recon, goal, *own, **own_named))
         return tuple((first + second) / 2 for first, second in zip(*directions, strict=True))
 
     return {
@@ -276,14 +278,14 @@ def _gated(encoder: nn.Module, mask: Tensor) -> Callable[..., Any]:
     return encode_gated
 
 
-def _half(value: Any, rows: int, half: int) -> Any:
-    """The first or second half of a tensor of that many rows; anything else as it is."""
+def _halves(value: Any, rows: int) -> tuple[Any, ...]:
+    """The first and the second half of a tensor of that many rows; anything else as it is."""
     if isinstance(value, Tensor) and value.ndim > 0 and len(value) == rows:
-        return value.chunk(2)[half]
-    return value
+        return value.chunk(2)
+    return value, value
 
 
 def _first_half(output: Any) -> Any:
     """A model output of 2B rows, cut to the rows of the inputs."""
     rows = len(output["z"])
-    return ModelOutput(**{key: _half(value, rows, 0) for key, value in output.items()})
+    return ModelOutput(**{key: _halves(value, rows)[0] for key, value in output.items()})
