@@ -53,7 +53,8 @@ def main() -> None:
 
     networks = make_networks(scaled, args.seed)
     ungated = BetaVAE(BetaVAEConfig((1, 32, 32), latent_dim=16, beta=BETA), *networks)
-    run(ungated, scaled, args.output, epochs=2 * EPOCHS, batch_size=2 * BATCH, seed=args.seed)
+    settings = {"epochs": 2 * EPOCHS, "batch_size": 2 * BATCH, "seed": args.seed}
+    ungated_in = run(ungated, scaled, args.output, **settings)
 
     networks = make_networks(scaled, args.seed)
     config = GatedBetaVAEConfig(
@@ -61,10 +62,10 @@ def main() -> None:
     )
     gated = GatedBetaVAE(config, *networks)
     pairs = PairedDataset(train, gated.partitions, label_pose_and_expression(train_factors))
-    trained_in = run(gated, pairs, args.output, epochs=EPOCHS, batch_size=BATCH, seed=args.seed)
+    gated_in = run(gated, pairs, args.output, epochs=EPOCHS, batch_size=BATCH, seed=args.seed)
 
     # Everything below works on a reloaded model as on the one just trained.
-    gated = AutoModel.load_from_folder(str(trained_in))
+    gated = AutoModel.load_from_folder(str(gated_in))
     found = {}
     for name, model in {"ungated": ungated, "gated": gated}.items():
         found[name] = evaluate(
@@ -79,7 +80,8 @@ def main() -> None:
     print(f"\nSIDE BY SIDE\n{side_by_side(found)}")
     pictures = draw(gated, test, scaled, args.output)
     minutes = (time.perf_counter() - started) / 60
-    print(f"\nDone in {minutes:.1f} minutes. The gated model lies in {trained_in}, pictures in")
+    print(f"\nDone in {minutes:.1f} minutes. The models lie in")
+    print(f"  {ungated_in}\n  {gated_in}\nand pictures of the gated one in")
     print("\n".join(f"  {path}" for path in pictures))
 
 
