@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from pythae_gated import PairingError
-from pythae_gated.pairing import Groups, Pairing, encode_labels
+from pythae_gated.labels import encode_labels
+from pythae_gated.pairing import Pairing
+from pythae_gated.sources import Groups
 
 
 class Frame:  # what numpy sees of a data frame's column

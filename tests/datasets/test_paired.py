@@ -319,3 +319,183 @@ class TestBadInput:
     def test_sizes_that_do_not_fit_are_refused(self):
         with pytest.raises(PartitionError, match="got '2'"):
             PairedDataset(IMAGES, {"pose": "2"}, {"pose": POSE})
+
+
+class Photographs(torch.utils.data.Dataset):
+    """In the manner of torchvision: an image and its label for an index."""
+
+    def __init__(self, broken=None):
+        self.broken = broken
+
+    def __len__(self):
+        return N
+
+    def __getitem__(self, index):
+        if index == self.broken:
+            raise OSError(f"cannot open photograph_{index}.png")
+        return torch.from_numpy(IMAGES[index]), int(POSE[index])
+
+
+class TestOtherSupervision:
+    def test_labels_within_a_tolerance(self):
+        angle = np.arange(N) * 1.5
+        angle[7] = np.nan
+        dataset = PairedDataset(
+            IMAGES, PARTITIONS, {"pose": angle}, tolerance={"pose": 4.0}, weights={"self": 0}
+        )
+        batch = batch_of(dataset)
+        data, target = number(batch["data"]), number(batch["target"])
+        assert (data != target).all()
+        assert ((data - target).abs() * 1.5 <= 4.0).all()
+        assert not ((data == 7) | (target == 7)).any()
+
+    def test_pairs_without_labels(self):
+        edges = [(i, i + 1) for i in range(0, 20, 2)]
+        dataset = PairedDataset(IMAGES, PARTITIONS, pairs={"pose": edges}, weights={"self": 0})
+        batch = batch_of(dataset)
+        assert (number(batch["target"]) == number(batch["data"]) ^ 1).all()
+        assert (number(batch["data"]) < 20).all()
+        part = dataset.split(range(2, 30))
+        assert set(number(batch_of(part, range(28))["data"]).tolist()) == set(range(2, 20))
+
+    def test_several_sources_at_once(self):
+        partitions = Partitions({"pose": 1, "light": 1, "who": 1, "rest": 1}, rest=["rest"])
+        dataset = PairedDataset(
+            IMAGES,
+            partitions,
+            {"pose": POSE, "light": np.linspace(0, 1, N)},
+            pairs={"who": [(0, 1), (2, 3)]},
+            tolerance={"light": 0.05},
+        )
+        batches = [batch_of(dataset) for _ in range(20)]
+        gate = torch.cat([batch["gate"] for batch in batches]).float()
+        assert (gate.sum(1) == 1).all()
+        assert (gate.mean(0) - 0.25).abs().max() < 0.05
+
+    def test_a_target_that_agrees_on_more_opens_the_drawn_partition_alone(self):
+        factors = {"pose": np.zeros(N, dtype=int), "identity": np.zeros(N, dtype=int)}
+        batch = batch_of(PairedDataset(IMAGES, BOTH, factors, weights={"self": 0}))
+        assert (batch["gate"].sum(1) == 1).all()
+
+    def test_the_summary_counts_what_there_is(self):
+        labels = POSE.copy()
+        labels[:6] = -1
+        labels[6] = 99
+        with pytest.warns(UserWarning, match="1 of the 54"):
+            dataset = PairedDataset(
+                IMAGES, PARTITIONS, {"pose": labels}, unknown=-1, weights={"self": 3}
+            )
+        header, pose, own, rest = dataset.summary().splitlines()
+        assert header.split() == ["pairs", "labelled", "groups", "alone", "share"]
+        assert pose.split() == ["pose", "54", "5", "1", "0.25"]
+        assert own.split() == ["self", "60", "-", "-", "0.75"]
+        assert rest == "rest: identity"
+
+    @pytest.mark.parametrize(
+        ("kwargs", "match"),
+        [
+            ({"tolerance": {"pose": -1.0}}, r"tolerance of 'pose' is -1\.0: expected more than 0"),
+            ({"tolerance": {"pose": 0}}, "tolerance of 'pose' is 0"),
+            ({"tolerance": {"identity": 1}}, "a tolerance for 'identity', which has no labels"),
+            (
+                {"factors": {"pose": ["a"] * N}, "tolerance": {"pose": 1}},
+                "dtype <U1: a tolerance needs numbers",
+            ),
+            ({"pairs": {"pose": [(0, 1)]}}, "'pose' has both labels and pairs"),
+            ({"factors": {}, "pairs": {"pose": [(0, N)]}}, "name item 60: expected 0 to 59"),
+            ({"factors": {}, "pairs": {"pose": [(0, -1)]}}, "name item -1"),
+            ({"factors": {}, "pairs": {"pose": [(0, 1), (4, 4)]}}, "pair item 4 with itself"),
+            ({"factors": {}, "pairs": {"pose": []}}, r"'pose' have shape \(0,\)"),
+            ({"factors": {}, "pairs": {"pose": [(0.5, 1)]}}, "dtype float64"),
+            ({"factors": {}, "pairs": {"hair": [(0, 1)]}}, "'hair', which is no partition"),
+            ({"factors": {"pose": list(np.linspace(0, 1, N))}}, r"as in tolerance=\{'pose': 5"),
+        ],
+    )
+    def test_bad_supervision_is_refused(self, kwargs, match):
+        given = {"factors": {"pose": POSE}, **kwargs}
+        with pytest.raises(PairingError, match=match):
+            PairedDataset(IMAGES, PARTITIONS, **given)
+
+
+class TestOtherData:
+    @pytest.mark.parametrize("workers", [0, 2])
+    def test_a_dataset_that_reads_images_one_by_one(self, workers):
+        dataset = PairedDataset(Photographs(), PARTITIONS, {"pose": POSE}, seed=0)
+        expected = PairedDataset(IMAGES, PARTITIONS, {"pose": POSE}, seed=0)
+        loader = DataLoader(dataset, 25, num_workers=workers, collate_fn=collate_dataset_output)
+        got = torch.cat([batch["target"] for batch in loader])
+        assert torch.equal(got, batch_of(expected)["target"])
+
+    @pytest.mark.parametrize("workers", [0, 1])
+    def test_a_file_that_fails_names_itself(self, workers):
+        dataset = PairedDataset(Photographs(broken=13), PARTITIONS, {"pose": POSE}, seed=0)
+        loader = DataLoader(dataset, 20, num_workers=workers)
+        with pytest.raises(PairingError, match=r"item 13 .* cannot open photograph_13\.png"):
+            list(loader)
+
+    def test_mappings_with_data_and_uint8_items(self):
+        rows = {i: {"data": (IMAGES[i] * 255).astype(np.uint8)} for i in range(N)}
+
+        class Rows:
+            def __len__(self):
+                return N
+
+            def __getitem__(self, index):
+                return rows[index]
+
+        item = PairedDataset(Rows(), PARTITIONS, {"pose": POSE}, seed=0)[N - 1]
+        assert item.data.dtype == torch.float32
+        assert item.data[0, 0, 0] == int((N - 1) / N * 255) / 255
+
+    def test_a_dataset_without_length_is_refused(self):
+        class Endless:
+            def __getitem__(self, index):
+                return torch.zeros(1, 4, 4)
+
+        with pytest.raises(PairingError, match="Endless has no length"):
+            PairedDataset(Endless(), PARTITIONS, {"pose": POSE})
+
+    @pytest.mark.parametrize("shape", [(7,), (2, 9)])
+    def test_tables_and_signals(self, shape):
+        data = np.random.default_rng(0).random((N, *shape), dtype=np.float32)
+        assert (
+            batch_of(PairedDataset(data, PARTITIONS, {"pose": POSE}))["target"].shape[1:] == shape
+        )
+
+    def test_a_transform_sees_data_and_targets_apart(self):
+        calls = []
+
+        def brighten(images):
+            calls.append(len(images))
+            return images + len(calls)
+
+        dataset = PairedDataset(IMAGES, PARTITIONS, {"pose": POSE}, transform=brighten, seed=0)
+        plain = batch_of(PairedDataset(IMAGES, PARTITIONS, {"pose": POSE}, seed=0))
+        batch = batch_of(dataset)
+        assert calls == [N, N]
+        assert torch.equal(batch["data"], plain["data"] + 1)
+        assert torch.equal(batch["target"], plain["target"] + 2)
+
+    @pytest.mark.parametrize("order", ["C", "F"])
+    def test_a_memmap_pickles_as_the_name_of_its_file(self, order, tmp_path):
+        header = b"x" * 10
+        (tmp_path / "images.bin").write_bytes(header + IMAGES.astype(np.float32).tobytes(order))
+        memmap = np.memmap(
+            tmp_path / "images.bin", np.float32, "r", len(header), IMAGES.shape, order
+        )
+        dataset = PairedDataset(memmap, PARTITIONS, {"pose": POSE}, seed=0)
+        sent = pickle.dumps(dataset)
+        assert len(sent) < IMAGES.nbytes
+        assert isinstance(dataset.data, np.memmap)
+        again = pickle.loads(sent)
+        assert torch.equal(batch_of(again)["data"], torch.from_numpy(IMAGES))
+        part = PairedDataset(memmap[10:], PARTITIONS, {"pose": POSE[10:]}, seed=0)
+        assert torch.equal(pickle.loads(pickle.dumps(part))[0].data, torch.from_numpy(IMAGES[10]))
+
+    def test_spawned_workers_read_a_memmap(self, tmp_path):
+        np.save(tmp_path / "images.npy", IMAGES)
+        memmap = np.load(tmp_path / "images.npy", mmap_mode="r")
+        dataset = PairedDataset(memmap, PARTITIONS, {"pose": POSE}, seed=0)
+        loader = DataLoader(dataset, N, num_workers=1, multiprocessing_context="spawn")
+        (batch,) = loader
+        assert torch.equal(batch["data"], torch.from_numpy(IMAGES))
