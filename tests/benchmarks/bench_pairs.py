@@ -1,0 +1,115 @@
+"""Measure the making and fetching of pairs. Prints Markdown.
+
+Run it as `python tests/benchmarks/bench_pairs.py`. Loading and epochs are ratios against Pythae's
+own `BaseDataset` and `BetaVAE` in the same run, taken in turn; the median is shown.
+"""
+
+import logging
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from pythae.data.datasets import BaseDataset
+from pythae.models import BetaVAE, BetaVAEConfig
+from pythae.trainers import BaseTrainer, BaseTrainerConfig
+
+from pythae_gated import GatedBetaVAE, GatedBetaVAEConfig, PairedDataset, Partitions
+from pythae_gated.labels import encode_labels
+from pythae_gated.sources import Edges, Groups, Neighbours, Source
+
+N_IMAGES, SIZES = 20_000, {"pose": 4, "rest": 6}
+
+
+def high_water_mark() -> int:
+    """The most memory that this process has held since it was last cleared, in bytes (Linux)."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+
+def measure(name: str, make: Callable[[], Source], n: int, draws: int) -> None:
+    """One line: seconds to build, bytes a label at the peak, and partners a second."""
+    Path("/proc/self/clear_refs").write_text("5")
+    before = high_water_mark()
+    start = time.perf_counter()
+    source = make()
+    built = time.perf_counter() - start
+    peak = (high_water_mark() - before) / n
+    held = [array for array in vars(source).values() if isinstance(array, np.ndarray)]
+    resident = sum(array.nbytes for array in held) / n
+    items = source.stand_ins(draws, np.random.default_rng(0))
+    start = time.perf_counter()
+    source.partners(items, np.random.default_rng(1))
+    rate = draws / (time.perf_counter() - start)
+    print(f"| {name} | {built:.1f} | {resident:.0f} | {peak:.0f} | {rate:,.0f} |", flush=True)
+
+
+def bench_index() -> None:
+    """The index at scale."""
+    rng = np.random.default_rng(0)
+    print("| index | seconds | bytes resident | bytes at the peak | partners a second |")
+    print("| --- | --- | --- | --- | --- |")
+    n = 10_000_000
+    labels = rng.integers(0, 100_000, n)
+    measure("10 M labels", lambda: Groups(encode_labels(labels, "pose")), n, 1_000_000)
+    texts = np.array([f"speaker {i}" for i in range(1000)])[rng.integers(0, 1000, n // 10)]
+    measure("1 M texts", lambda: Groups(encode_labels(texts, "pose")), n // 10, 1_000_000)
+    edges = rng.integers(0, n, (n, 2))
+    edges = edges[edges[:, 0] != edges[:, 1]]
+    measure("10 M edges", lambda: Edges(edges, n), n, 1_000_000)
+    values = rng.uniform(-90, 90, (1_000_000, 2))
+    measure("1 M labels within 1 of 180 x 180", lambda: Neighbours(values, 1.0), 10**6, 100_000)
+
+
+def make_trainer(gated: bool, batch_size: int, folder: str) -> BaseTrainer:
+    """Pythae's trainer with the default networks, on pairs or on its own dataset."""
+    torch.manual_seed(0)
+    images = torch.rand(N_IMAGES, 1, 28, 28)
+    if gated:
+        config = GatedBetaVAEConfig(
+            (1, 28, 28), 10, partitions=SIZES, rest=["rest"], closed_partitions="input"
+        )
+        model, labels = GatedBetaVAE(config), {"pose": np.arange(N_IMAGES) % 10}
+        data = PairedDataset(images, Partitions(SIZES, ["rest"]), labels)
+    else:
+        model = BetaVAE(BetaVAEConfig((1, 28, 28), 10))
+        data = BaseDataset(images, torch.ones(N_IMAGES))
+    config = BaseTrainerConfig(folder, per_device_train_batch_size=batch_size, no_cuda=True)
+    trainer = BaseTrainer(model, data, training_config=config)
+    trainer.prepare_training()
+    trainer.callback_handler.callbacks = []
+    return trainer
+
+
+def bench_trainer() -> None:
+    """Loading, and whole epochs, through Pythae's own trainer."""
+    print(
+        "\n| batch | loading a pair / an image | an epoch, gated / ungated |\n| --- | --- | --- |"
+    )
+    for batch_size in (64, 512):
+        with tempfile.TemporaryDirectory() as folder:
+            trainers = [make_trainer(gated, batch_size, folder) for gated in (True, False)]
+            loading, epochs = [], []
+            for _ in range(7):
+                times = [seconds(lambda t=t: list(t.train_loader)) for t in trainers]
+                loading.append(times[0] / times[1])
+                times = [seconds(lambda t=t: t.train_step(1)) for t in trainers]
+                epochs.append(times[0] / times[1])
+        row = statistics.median(loading[1:]), statistics.median(epochs[1:])
+        print(f"| {batch_size} | {row[0]:.2f} | {row[1]:.2f} |", flush=True)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long it takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    logging.disable(logging.INFO)
+    bench_index()
+    bench_trainer()
