@@ -100,3 +100,25 @@ def test_a_tenth_of_the_pose_labels_is_enough(tmp_path):
     found = judge(model, train, test)
     assert found.scores["pose"]["yaw"] >= 0.95
     assert found.scores["pose"]["pitch"] >= 0.95
+
+
+def test_a_warm_start_separates_pose_in_a_third_of_the_steps(tmp_path):
+    train, test = make_data(0)
+    scaled = train[0].astype(np.float32) / 255
+    config = BetaVAEConfig((1, 32, 32), latent_dim=16, beta=quickstart.BETA)
+    ungated = BetaVAE(config, *quickstart.make_networks(scaled, 0))
+    quickstart.run(ungated, scaled, tmp_path, epochs=quickstart.EPOCHS, batch_size=128, seed=0)
+    partitions = {"pose": 4, "rest": 12}
+    before = evaluate(ungated, *train, partitions=partitions, test=test)
+
+    model = GatedBetaVAE.from_parent(ungated, partitions=partitions, rest=["rest"])
+    labels = {"pose": quickstart.label_pose_and_expression(train[1])["pose"]}
+    pairs = PairedDataset(train[0], model.partitions, labels)
+    settings = {"epochs": quickstart.EPOCHS // 3, "batch_size": quickstart.BATCH, "seed": 0}
+    quickstart.run(model, pairs, tmp_path, **settings)
+    after = evaluate(model, *train, partitions=partitions, test=test)
+    print(f"\nBefore\n{before}\nAfter\n{after}")
+    for factor in ("yaw", "pitch"):
+        assert before.share["pose"][factor] < 0.95
+        assert after.share["pose"][factor] >= 0.95
+        assert after.scores["pose"][factor] >= 0.95
