@@ -79,17 +79,20 @@ def as_numbers(labels: Any, name: str, unknown: Any = None) -> Floats:  # (N, F)
 
 def are_floats(labels: Any) -> bool:
     """Whether labels are floats, so that hardly two of them may agree."""
-    table = np.asarray(labels.cpu() if isinstance(labels, Tensor) else labels)
+    table = _as_array(labels)
     if table.dtype != object:
         return table.dtype.kind == "f"
     return any(isinstance(value, float) and not _is_hole(value) for value in table.flat)
 
 
-def _as_table(labels: Any, name: str) -> npt.NDArray[Any]:
+def _as_array(labels: Any) -> npt.NDArray[Any]:
     if isinstance(labels, Sequence):  # numpy would turn ["a", nan] into texts, 'nan' among them
-        table = np.array(labels, dtype=object)
-    else:
-        table = labels.cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+        return np.array(labels, dtype=object)
+    return labels.cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+
+
+def _as_table(labels: Any, name: str) -> npt.NDArray[Any]:
+    table = _as_array(labels)
     if table.ndim not in (1, 2) or 0 in table.shape:
         raise PairingError(
             f"the labels of {name!r} have shape {table.shape}: expected (N,) or (N, columns)"

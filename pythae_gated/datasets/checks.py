@@ -38,11 +38,11 @@ def make_sources(
             raise PairingError(f"{name!r} has both labels and pairs: give one of them")
         if name in tolerance:
             values = as_numbers(labels, name, unknown)
-            _check_length(values, n, name)
+            check_length(values, n, f"labels of {name!r}")
             sources[name] = Neighbours(values, tolerance[name])
             continue
         codes = encode_labels(labels, name, unknown)
-        _check_length(codes, n, name)
+        check_length(codes, n, f"labels of {name!r}")
         groups = sources[name] = Groups(codes)
         if are_floats(labels) and groups.n_alone > groups.n_labelled / 2:
             raise PairingError(
@@ -53,9 +53,14 @@ def make_sources(
     return sources | {name: Edges(_as_edges(edges, name, n), n) for name, edges in pairs.items()}
 
 
-def _check_length(labels: Any, n: int, name: str) -> None:
-    if len(labels) != n:
-        raise PairingError(f"{len(labels)} labels of {name!r} for {n} images: expected as many")
+def check_length(values: Any, n: int, what: str) -> None:
+    """Refuse what is not one for each of n images.
+
+    Raises:
+        PairingError: With both numbers.
+    """
+    if len(values) != n:
+        raise PairingError(f"{len(values)} {what} for {n} images: expected as many")
 
 
 def _as_edges(edges: Any, name: str, n: int) -> Indices:

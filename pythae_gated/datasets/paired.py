@@ -12,13 +12,13 @@ from torch.utils.data import Dataset
 from pythae_gated.datasets.batches import Batch
 from pythae_gated.datasets.checks import (
     check_indices,
+    check_length,
     check_partitions,
     check_sources,
     check_weights,
     make_sources,
 )
 from pythae_gated.datasets.images import Data, MemmapFile, check_data, gather
-from pythae_gated.errors import PairingError
 from pythae_gated.pairing import Pairing
 from pythae_gated.partitions import SELF, Partitions
 from pythae_gated.sources import Indices, Source
@@ -94,10 +94,8 @@ class PairedDataset(Dataset[DatasetOutput]):
         self.partitions = check_partitions(partitions, spoken_of)
         self.weights = check_weights(weights, spoken_of)
         self.labels = None if labels is None else torch.as_tensor(labels)
-        if self.labels is not None and len(self.labels) != len(data):
-            raise PairingError(
-                f"{len(self.labels)} labels for {len(data)} images: as many, please"
-            )
+        if self.labels is not None:
+            check_length(self.labels, len(data), "labels")
         sources = make_sources(len(data), factors, pairs, tolerance or {}, unknown)
         self._setup(sources, np.arange(len(data)), seed)
 

@@ -257,6 +257,12 @@ class TestSplit:
         assert len(dataset) == N
         assert dataset.seed is None
 
+    def test_a_split_of_unlabelled_items_is_refused(self):
+        labels = np.where(np.arange(N) < 30, POSE, -1)
+        dataset = PairedDataset(IMAGES, PARTITIONS, {"pose": labels}, unknown=-1)
+        with pytest.raises(PairingError, match="no two of the 0 items labelled in 'pose'"):
+            dataset.split(range(40, N))
+
     @pytest.mark.parametrize(
         ("indices", "match"),
         [
