@@ -14,7 +14,7 @@ from pythae_gated.codes import PartitionedCodes
 from pythae_gated.config import GatedConfigMixin, read_partitions
 from pythae_gated.errors import GateError, PartitionError
 from pythae_gated.hub import hub_card
-from pythae_gated.parents import check_parent, gated_config
+from pythae_gated.parents import MEANS_OVER_IMAGES, check_parent, gated_config
 from pythae_gated.partitions import Partitions
 
 
@@ -162,9 +162,10 @@ class GatedMixin(PartitionedCodes):
             with _standing_in(self, _towards_target(self, target, gate)):
                 return super().forward(inputs, **kwargs)
         kwargs.setdefault("dataset_size", len(data))
-        both = {**inputs, "data": torch.cat([data, target])}
-        with _standing_in(self, _both_directions(self, data, target, gate)):
-            output = _first_half(super().forward(both, **kwargs))
+        both = {**inputs, "data": _joined(data, target)}
+        with _standing_in(self, _both_directions(self, gate)):
+            output = super().forward(both, **kwargs)
+        _cut_to_inputs(output, len(data))
         if not self.training:
             output["recon_x"] = self.decoder(output["z"])["reconstruction"]
         return output
@@ -221,6 +222,19 @@ def _standing_in(model: object, stand_ins: dict[str, Any]) -> Iterator[None]:
         attributes.update(before)
 
 
+def _joined(data: Tensor, target: Tensor) -> Tensor:
+    """Data and target as 2B rows: no copy where they lie so already, as fetched pairs do."""
+    if (
+        data.is_contiguous()
+        and target.is_contiguous()
+        and target.data_ptr() == data.data_ptr() + data.nbytes
+        and target.untyped_storage().data_ptr() == data.untyped_storage().data_ptr()
+        and not (data.requires_grad or target.requires_grad)
+    ):
+        return data.as_strided((2 * len(data), *data.shape[1:]), data.stride())
+    return torch.cat([data, target])
+
+
 def _towards_target(model: Any, target: Tensor, gate: Tensor) -> dict[str, Any]:
     """Stand-ins for `"input"`: x gated, decoded as it is, compared with the target."""
     loss = model.loss_function
@@ -232,32 +246,37 @@ def _towards_target(model: Any, target: Tensor, gate: Tensor) -> dict[str, Any]:
     return {"encoder": _gated(model.encoder, mask), "loss_function": target_loss}
 
 
-def _both_directions(model: Any, data: Tensor, target: Tensor, gate: Tensor) -> dict[str, Any]:
-    """Stand-ins for `"target"`: x and t as 2B rows, each completed from the other."""
+def _both_directions(model: Any, gate: Tensor) -> dict[str, Any]:
+    """Stand-ins for `"target"`: x and t as 2B rows, each row decoded from the other's open codes.
+
+    Row for row the decoder makes the image that was encoded there, so a loss that is a mean over
+    images takes all rows at once; another is computed for each direction on B rows.
+    """
     mask = model.partitions.expand(torch.cat([gate, gate]))
     decoder, loss, rows = model.decoder, model.loss_function, len(mask)
 
     def decode_exchanged(z: Tensor) -> Any:
-        other = z.detach().roll(rows // 2, 0)
+        own = z.detach().clone()
         for name in model.partitions.rest:
-            other[:, model.partitions.slices[name]] = 0.0
-        return decoder(torch.where(mask, z, other))
+            own[:, model.partitions.slices[name]] = 0.0
+        return decoder(torch.where(mask, z.roll(rows // 2, 0), own))
 
     def mean_loss(recon_x: Tensor, x: Tensor, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
-        halves = [_halves(value, rows) for value in (recon_x, *args)]
+        recon, goal = recon_x.chunk(2), x.chunk(2)
+        halves = [_halves(value, rows) for value in args]
         named = {name: _halves(value, rows) for name, value in kwargs.items()}
         directions = []
-        for half, goal in enumerate((target, data)):
-            recon, *own = (both[half] for both in halves)
+        for half in (0, 1):
+            own = [both[half] for both in halves]
             own_named = {name: both[half] for name, both in named.items()}
-            directions.append(loss(recon, goal, *own, **own_named))
+            directions.append(loss(recon[1 - half], goal[1 - half], *own, **own_named))
         return tuple((first + second) / 2 for first, second in zip(*directions, strict=True))
 
-    return {
-        "encoder": _gated(model.encoder, mask),
-        "decoder": decode_exchanged,
-        "loss_function": mean_loss,
-    }
+    stand_ins: dict[str, Any] = {"encoder": _gated(model.encoder, mask)}
+    stand_ins["decoder"] = decode_exchanged
+    if getattr(loss, "__func__", None) not in MEANS_OVER_IMAGES:
+        stand_ins["loss_function"] = mean_loss
+    return stand_ins
 
 
 def _gated(encoder: nn.Module, mask: Tensor) -> Callable[..., Any]:
@@ -267,12 +286,13 @@ def _gated(encoder: nn.Module, mask: Tensor) -> Callable[..., Any]:
         output = encoder(*args, **kwargs)
         gated = ModelOutput(**output)
         for key in ("embedding", "log_covariance"):
-            if output[key].shape != mask.shape:
+            code = output[key]
+            if code.shape != mask.shape:
                 raise GateError(
-                    f"the encoder's {key} has shape {tuple(output[key].shape)}: expected "
+                    f"the encoder's {key} has shape {tuple(code.shape)}: expected "
                     f"{tuple(mask.shape)}, the partitions' {mask.shape[1]} dimensions"
                 )
-            gated[key] = gate_gradient(output[key], mask)
+            gated[key] = gate_gradient(code, mask)
         return gated
 
     return encode_gated
@@ -280,12 +300,13 @@ def _gated(encoder: nn.Module, mask: Tensor) -> Callable[..., Any]:
 
 def _halves(value: Any, rows: int) -> tuple[Any, ...]:
     """The first and the second half of a tensor of that many rows; anything else as it is."""
-    if isinstance(value, Tensor) and value.ndim > 0 and len(value) == rows:
+    if isinstance(value, Tensor) and value.ndim > 0 and value.shape[0] == rows:
         return value.chunk(2)
     return value, value
 
 
-def _first_half(output: Any) -> Any:
-    """A model output of 2B rows, cut to the rows of the inputs."""
-    rows = len(output["z"])
-    return ModelOutput(**{key: _halves(value, rows)[0] for key, value in output.items()})
+def _cut_to_inputs(output: Any, rows: int) -> None:
+    """Keep of an output of 2B rows the inputs' B: their codes, and what is made from them."""
+    for key, value in list(output.items()):
+        if isinstance(value, Tensor) and value.ndim > 0 and value.shape[0] == 2 * rows:
+            output[key] = value[rows:] if key == "recon_x" else value[:rows]

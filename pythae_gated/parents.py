@@ -17,6 +17,9 @@ from pythae_gated.registry import registered_config
 
 SUPPORTED = (VAE, BetaVAE, BetaTCVAE, DisentangledBetaVAE, INFOVAE_MMD, MSSSIM_VAE)
 
+# Losses without a term of the batch as a whole: on 2B images the mean of that on each B.
+MEANS_OVER_IMAGES = tuple(parent.loss_function for parent in (VAE, BetaVAE, DisentangledBetaVAE))
+
 _REASONS = {
     "FactorVAE": "it encodes two half batches, and a discriminator trains beside it",
     "VAMP": "its prior is made of pseudo-inputs that pass the encoder too",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from numbers import Integral
 
 import torch
@@ -87,9 +88,7 @@ class Partitions:
                 f"a gate of shape {tuple(gate.shape)}: expected (B, {len(self.names)}), a column "
                 f"for each of the partitions {', '.join(self.names)}"
             )
-        # Views and one copy: an index tensor, or repeat_interleave, would sync with a GPU.
-        columns = gate.unsqueeze(2).unbind(1)
-        return torch.cat([c.expand(-1, n) for c, n in zip(columns, self._sizes, strict=True)], 1)
+        return gate.index_select(1, _owners(self._sizes, gate.device))
 
     def split(
         self,
@@ -120,6 +119,14 @@ class Partitions:
                     f"no partition is called {name!r}; there are {', '.join(self.names)}"
                 )
         return chosen
+
+
+@lru_cache(maxsize=256)
+@torch.inference_mode(False)
+def _owners(sizes: tuple[int, ...], device: torch.device) -> Tensor:
+    """The partition of each latent dimension, (L,); moved to a device once, not in each step."""
+    owners = [k for k, size in enumerate(sizes) for _ in range(size)]
+    return torch.tensor(owners, device=device)
 
 
 def _check_sizes(sizes: Mapping[str, int]) -> None:

@@ -162,6 +162,36 @@ class TestModel:
         assert torch.equal(seen[0][5], t)
         assert torch.equal(seen[1][5], x)
 
+    @pytest.mark.parametrize(
+        "lie",
+        [
+            lambda x, t: torch.cat([x, t]).chunk(2),
+            lambda x, t: torch.cat([t, x]).chunk(2)[::-1],
+            lambda x, t: torch.cat([x, x[:1], t]).split([3, 1, 3])[::2],
+            lambda x, t: [v.mT.contiguous().mT for v in (x, t)],
+            lambda x, t: torch.stack([x, t], 1).unbind(1),
+            lambda x, t: torch.cat([x, t]).requires_grad_().chunk(2),
+        ],
+        ids=["joined", "exchanged", "apart", "transposed", "interleaved", "with gradient"],
+    )
+    def test_wherever_input_and_target_lie_in_memory(self, lie):
+        model = GatedBetaVAE(make_config())
+        x, t = torch.rand(3, 1, 4, 4), torch.rand(3, 1, 4, 4)
+        gate = torch.tensor([[True, False]] * 3)
+        losses = []
+        for data, target in ((x, t), lie(x.clone(), t.clone())):
+            torch.manual_seed(0)
+            losses.append(model({"data": data, "target": target, "gate": gate}).loss)
+        assert torch.equal(*losses)
+
+    def test_input_and_target_with_gradients_of_their_own_get_them(self):
+        x, t = torch.rand(6, 1, 4, 4).chunk(2)
+        x.requires_grad_()
+        t.requires_grad_()
+        GatedBetaVAE(make_config())({"data": x, "target": t}).loss.backward()
+        assert x.grad.abs().sum() > 0
+        assert t.grad.abs().sum() > 0
+
     def test_a_loss_that_was_set_on_the_instance_stays(self):
         model = GatedBetaVAE(make_config())
         mine = model.loss_function = lambda *args: type(model).loss_function(model, *args)
