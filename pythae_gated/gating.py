@@ -16,6 +16,7 @@ from pythae_gated.errors import GateError, PartitionError
 from pythae_gated.hub import hub_card
 from pythae_gated.parents import MEANS_OVER_IMAGES, check_parent, gated_config
 from pythae_gated.partitions import Partitions
+from pythae_gated.rows import cut_to_inputs, halves, joined
 
 
 def gate_gradient(
@@ -162,10 +163,10 @@ class GatedMixin(PartitionedCodes):
             with _standing_in(self, _towards_target(self, target, gate)):
                 return super().forward(inputs, **kwargs)
         kwargs.setdefault("dataset_size", len(data))
-        both = {**inputs, "data": _joined(data, target)}
+        both = {**inputs, "data": joined(data, target)}
         with _standing_in(self, _both_directions(self, gate)):
             output = super().forward(both, **kwargs)
-        _cut_to_inputs(output, len(data))
+        cut_to_inputs(output, len(data))
         if not self.training:
             output["recon_x"] = self.decoder(output["z"])["reconstruction"]
         return output
@@ -222,19 +223,6 @@ def _standing_in(model: object, stand_ins: dict[str, Any]) -> Iterator[None]:
         attributes.update(before)
 
 
-def _joined(data: Tensor, target: Tensor) -> Tensor:
-    """Data and target as 2B rows: no copy where they lie so already, as fetched pairs do."""
-    if (
-        data.is_contiguous()
-        and target.is_contiguous()
-        and target.data_ptr() == data.data_ptr() + data.nbytes
-        and target.untyped_storage().data_ptr() == data.untyped_storage().data_ptr()
-        and not (data.requires_grad or target.requires_grad)
-    ):
-        return data.as_strided((2 * len(data), *data.shape[1:]), data.stride())
-    return torch.cat([data, target])
-
-
 def _towards_target(model: Any, target: Tensor, gate: Tensor) -> dict[str, Any]:
     """Stand-ins for `"input"`: x gated, decoded as it is, compared with the target."""
     loss = model.loss_function
@@ -263,11 +251,11 @@ def _both_directions(model: Any, gate: Tensor) -> dict[str, Any]:
 
     def mean_loss(recon_x: Tensor, x: Tensor, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
         recon, goal = recon_x.chunk(2), x.chunk(2)
-        halves = [_halves(value, rows) for value in args]
-        named = {name: _halves(value, rows) for name, value in kwargs.items()}
+        parts = [halves(value, rows) for value in args]
+        named = {name: halves(value, rows) for name, value in kwargs.items()}
         directions = []
         for half in (0, 1):
-            own = [both[half] for both in halves]
+            own = [both[half] for both in parts]
             own_named = {name: both[half] for name, both in named.items()}
             directions.append(loss(recon[1 - half], goal[1 - half], *own, **own_named))
         return tuple((first + second) / 2 for first, second in zip(*directions, strict=True))
@@ -296,17 +284,3 @@ def _gated(encoder: nn.Module, mask: Tensor) -> Callable[..., Any]:
         return gated
 
     return encode_gated
-
-
-def _halves(value: Any, rows: int) -> tuple[Any, ...]:
-    """The first and the second half of a tensor of that many rows; anything else as it is."""
-    if isinstance(value, Tensor) and value.ndim > 0 and value.shape[0] == rows:
-        return value.chunk(2)
-    return value, value
-
-
-def _cut_to_inputs(output: Any, rows: int) -> None:
-    """Keep of an output of 2B rows the inputs' B: their codes, and what is made from them."""
-    for key, value in list(output.items()):
-        if isinstance(value, Tensor) and value.ndim > 0 and value.shape[0] == 2 * rows:
-            output[key] = value[rows:] if key == "recon_x" else value[:rows]

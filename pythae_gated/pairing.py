@@ -22,6 +22,8 @@ class Pairing:
         self._sources = list(sources.values())
         relative = np.array([weights[name] for name in (*sources, SELF)])
         self._weights = relative / relative.sum()
+        self._bounds = self._weights.cumsum()
+        self._bounds /= self._bounds[-1]
 
     def draw(
         self,
@@ -29,14 +31,16 @@ class Pairing:
         rng: np.random.Generator,
     ) -> tuple[Indices, Indices, Indices]:  # kinds, items, partners, each (n,)
         """A pair for each item. One that cannot be of the kind drawn gets a stand-in that can."""
-        kinds = rng.choice(len(self._weights), size=len(items), p=self._weights)
+        # As rng.choice does it, without its checks, which cost more than all the rest at batch 64.
+        kinds = self._bounds.searchsorted(rng.random(len(items)), side="right")
         items = items.copy()
         partners = items.copy()
         for kind, source in enumerate(self._sources):
             rows = np.flatnonzero(kinds == kind)
             chosen = items[rows]
             lone = np.flatnonzero(~source.has_partner(chosen))
-            chosen[lone] = source.stand_ins(len(lone), rng)
+            if len(lone):
+                chosen[lone] = source.stand_ins(len(lone), rng)
             items[rows] = chosen
             partners[rows] = source.partners(chosen, rng)
         return kinds, items, partners
