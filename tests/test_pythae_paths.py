@@ -6,6 +6,7 @@ import os
 import numpy as np
 import pytest
 import torch
+from pythae.data.datasets import collate_dataset_output
 from pythae.models import AutoModel
 from pythae.pipelines import GenerationPipeline, TrainingPipeline
 from pythae.samplers import (
@@ -18,6 +19,7 @@ from pythae.samplers import (
 )
 from pythae.trainers import BaseTrainer, BaseTrainerConfig
 from pythae.trainers.training_callbacks import TrainingCallback
+from torch.utils.data import DataLoader
 
 from pythae_gated import GatedBetaVAE, GatedBetaVAEConfig, PairedDataset
 
@@ -121,3 +123,16 @@ def test_the_generation_pipeline_samples_with(sampler_config, images, model, tmp
     new = pipeline(num_samples=6, train_data=images, eval_data=images, training_config=training)
     assert new.shape == (6, 1, 4, 4)
     assert new.isfinite().all()
+
+
+def test_a_sampler_fitted_on_pairs_fits_the_codes_of_the_data(images, model):
+    with torch.no_grad():  # a posterior so narrow that a sample is its mean
+        model.encoder.log_var.weight.zero_()
+        model.encoder.log_var.bias.fill_(-60)
+    pairs = pair(images, model, seed=0)
+    # PyPI's samplers take arrays alone; this is what those of the main branch do with a dataset.
+    loader = DataLoader(pairs, batch_size=10, collate_fn=collate_dataset_output)
+    model.eval()
+    with torch.no_grad():
+        codes = torch.cat([model(inputs).z for inputs in loader])
+    assert torch.allclose(codes, torch.cat(list(model.embed_partitions(images).values()), 1))

@@ -1,5 +1,8 @@
 import pickle
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -505,3 +508,15 @@ class TestOtherData:
         loader = DataLoader(dataset, N, num_workers=1, multiprocessing_context="spawn")
         (batch,) = loader
         assert torch.equal(batch["data"], torch.from_numpy(IMAGES))
+
+    @pytest.mark.slow
+    @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc/self/status")
+    def test_four_gibibytes_train_in_three_hundred_megabytes(self, tmp_path):
+        script = Path(__file__).parents[1] / "support" / "train_memmap.py"
+        run = subprocess.run(
+            [sys.executable, str(script), str(tmp_path)], capture_output=True, text=True
+        )
+        assert run.returncode == 0, run.stderr
+        grown = float(run.stdout.split()[-1])
+        print(f"grew by {grown:.0f} MB")
+        assert 0 < grown < 300

@@ -1,0 +1,73 @@
+"""Train on a 4 GiB memmap, and print by how many MB the process's anonymous memory grew (Linux).
+
+Run by a test in a process of its own: `python train_memmap.py FOLDER`. The file is sparse, so it
+takes no room on the disk, but every page of it is read.
+"""
+
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+from pythae.models.base.base_utils import ModelOutput
+from pythae.models.nn import BaseDecoder, BaseEncoder
+from pythae.pipelines import TrainingPipeline
+from pythae.trainers import BaseTrainerConfig
+from torch import nn
+
+from pythae_gated import GatedBetaVAE, GatedBetaVAEConfig, PairedDataset
+
+SHAPE = (65_536, 1, 256, 256)  # uint8: 4 GiB
+
+
+class Encoder(BaseEncoder):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.AvgPool2d(32), nn.Flatten(), nn.Linear(64, 8))
+
+    def forward(self, x):
+        mu, log_var = self.layers(x).chunk(2, 1)
+        return ModelOutput(embedding=mu, log_covariance=log_var)
+
+
+class Decoder(BaseDecoder):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 64)
+        self.enlarge = nn.Upsample(scale_factor=32)
+
+    def forward(self, z):
+        return ModelOutput(reconstruction=self.enlarge(self.layer(z).reshape(-1, 1, 8, 8)))
+
+
+def anonymous_mb():
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("RssAnon:")[1].split()[0]) / 1024
+
+
+def watch(done, seen):
+    while not done.wait(0.05):
+        seen.append(anonymous_mb())
+
+
+def main():
+    folder = Path(sys.argv[1])
+    config = GatedBetaVAEConfig(SHAPE[1:], 4, partitions={"pose": 2, "rest": 2}, rest=["rest"])
+    model = GatedBetaVAE(config, Encoder(), Decoder())
+    images = np.memmap(folder / "images.bin", np.uint8, "w+", shape=SHAPE)
+    images = np.memmap(folder / "images.bin", np.uint8, "r", shape=SHAPE)
+    labels = np.arange(len(images)) % 100
+
+    done, seen = threading.Event(), [anonymous_mb()]
+    watcher = threading.Thread(target=watch, args=(done, seen))
+    watcher.start()
+    pairs = PairedDataset(images, model.partitions, {"pose": labels})
+    training = BaseTrainerConfig(str(folder), num_epochs=1, per_device_train_batch_size=64)
+    TrainingPipeline(model, training)(pairs)
+    done.set()
+    watcher.join()
+    print(max(seen) - seen[0])
+
+
+if __name__ == "__main__":
+    main()
