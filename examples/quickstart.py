@@ -20,7 +20,7 @@ from pythae.trainers import BaseTrainerConfig
 
 from pythae_gated import GatedBetaVAE, GatedBetaVAEConfig, PairedDataset
 from pythae_gated.datasets import make_faces
-from pythae_gated.metrics import Evaluation, evaluate
+from pythae_gated.metrics import compare, evaluate
 from pythae_gated.plots import save_png, swap_grid, traversals
 
 PARTITIONS = {"pose": 4, "expression": 6, "identity": 6}
@@ -77,7 +77,7 @@ def main() -> None:
             test=(test, test_factors),
         )
         print(f"\n{name.upper()}\n{found[name]}")
-    print(f"\nSIDE BY SIDE\n{side_by_side(found)}")
+    print(f"\nSIDE BY SIDE\n{compare(found)}")
     pictures = draw(gated, test, scaled, args.output)
     minutes = (time.perf_counter() - started) / 60
     print(f"\nDone in {minutes:.1f} minutes. The models lie in")
@@ -113,23 +113,6 @@ def run(
     pipeline = TrainingPipeline(model, config)
     pipeline(data)
     return Path(pipeline.trainer.training_dir) / "final_model"
-
-
-def side_by_side(found: dict[str, Evaluation]) -> str:
-    """How much of each factor lies in the partition that it was meant for, in each model."""
-    lines = [f"{'share where it was meant to lie':34}" + "".join(f"{n:>9}" for n in found)]
-    for factor, partition in INTENDED.items():
-        shares = "".join(f"{each.intended_share[factor]:9.2f}" for each in found.values())
-        lines.append(f"{f'{factor} in {partition}':34}{shares}")
-    for label, attribute in (
-        ("disentanglement", "disentanglement"),
-        ("completeness", "completeness"),
-        ("informativeness", "mean_informativeness"),
-        ("reconstruction error", "reconstruction_error"),
-    ):
-        values = "".join(f"{getattr(each, attribute):9.2f}" for each in found.values())
-        lines.append(f"{label:34}{values}")
-    return "\n".join(lines)
 
 
 def draw(model: GatedBetaVAE, test: np.ndarray, train: np.ndarray, output: Path) -> list[Path]:

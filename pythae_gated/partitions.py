@@ -110,9 +110,11 @@ class Partitions:
         """The names of one partition or several, each checked, without repetition.
 
         Raises:
-            PartitionError: Where a name is none of the partitions'.
+            PartitionError: Where there is no name, or one that is none of the partitions'.
         """
         chosen = (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
+        if not chosen:
+            raise PartitionError(f"name at least one of the partitions {', '.join(self.names)}")
         for name in chosen:
             if name not in self.names:
                 raise PartitionError(

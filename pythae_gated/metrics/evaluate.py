@@ -1,8 +1,8 @@
 """Judge a model's codes with one call."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,8 +12,12 @@ from torch import Tensor, nn
 from pythae_gated.encoding import Images, as_images, decode, posterior, resolve_partitions
 from pythae_gated.metrics.dci import dci
 from pythae_gated.metrics.evaluation import Evaluation
+from pythae_gated.metrics.factor_vae import factor_vae_score
 from pythae_gated.metrics.factors import Array, Factors, FloatArray, as_columns
-from pythae_gated.metrics.partition_scores import partition_scores, partition_share
+from pythae_gated.metrics.mig import mig
+from pythae_gated.metrics.modularity import explicitness, modularity
+from pythae_gated.metrics.partition_scores import leakage, partition_scores, partition_share
+from pythae_gated.metrics.sap import sap
 from pythae_gated.partitions import Partitions
 
 
@@ -65,7 +69,8 @@ def evaluate(
             floats regressed; rows where a factor is NaN or None are left out for that factor.
         partitions: Name -> size, to see an ungated model as if it had partitions. None takes the
             model's own, or all dimensions as one partition, `"latent"`.
-        intended: Factor -> the partition it was meant for, to be marked in the summary.
+        intended: Factor -> the partition it was meant for, to be marked in the summary
+            and to tell alignment and leakage.
         codes: `"sample"` takes mu + exp(log_var / 2) eps, `"mean"` takes mu. A dimension that
             has collapsed may still betray a label in the third decimal of its mean, so samples
             are the fairer judge.
@@ -99,7 +104,7 @@ def evaluate(
     _check_choices(codes, draws)
     fitted, tested = _encode_sides(model, data, factors, test, batch_size, seed)
     parts = resolve_partitions(model, partitions, fitted.mu.shape[1])
-    meant_for = _check_intended(intended or {}, fitted.factors, parts)
+    meant_for = dict(intended or {})
 
     draws = draws if codes == "sample" else 1
     generator = torch.Generator().manual_seed(seed)
@@ -110,8 +115,9 @@ def evaluate(
     fit_codes, test_codes = (z.reshape(-1, parts.latent_dim).numpy() for z in (fit_z, test_z))
     fit_factors = fitted.repeated_factors(draws)
     held_out = (test_codes, tested.repeated_factors(draws))
+    elsewhere = leakage(fit_codes, fit_factors, parts, meant_for, test=held_out, seed=seed)
     whole = dci(fit_codes, fit_factors, test=held_out, seed=seed)
-    each = partition_scores(fit_codes, fit_factors, parts, test=held_out, seed=seed)
+    each = partition_scores(fit_codes, fit_factors, parts, test=held_out, draws=draws, seed=seed)
     names = tuple(fit_factors)
     return Evaluation(
         partitions=parts,
@@ -124,8 +130,12 @@ def evaluate(
         importance=whole.importance,
         share=_by_partition(parts, names, partition_share(whole.importance, parts)),
         scores=_by_partition(parts, names, each.scores),
+        p_values=_by_partition(parts, names, each.p_values),
+        leakage=elsewhere,
+        metrics=_other_metrics((fit_codes, fit_factors), held_out, whole.discrete, seed),
         reconstruction_error=error,
         kl=_kl(tested),
+        mean_variance=tested.mu.double().var(dim=0, correction=0).numpy(),
         codes=codes,
         draws=draws,
         fitted_images=len(fitted.mu),
@@ -138,18 +148,6 @@ def _check_choices(codes: str, draws: int) -> None:
         raise ValueError(f'codes={codes!r}: expected "sample" or "mean"')
     if draws < 1:
         raise ValueError(f"draws={draws}: expected at least 1 sampled code an image")
-
-
-def _check_intended(
-    intended: Mapping[str, str], factors: Mapping[str, Array], partitions: Partitions
-) -> dict[str, str]:
-    for factor, partition in intended.items():
-        if factor not in factors:
-            raise ValueError(
-                f"intended names the factor {factor!r}; the factors are {', '.join(factors)}"
-            )
-        partitions.resolve(partition)
-    return dict(intended)
 
 
 def _encode_sides(
@@ -171,6 +169,30 @@ def _encode_sides(
 def _encode(model: nn.Module, data: Images, factors: Factors, batch_size: int) -> _Side:
     columns = as_columns(factors, len(data))
     return _Side(data, np.arange(len(data)), columns, *posterior(model, data, batch_size))
+
+
+def _other_metrics(
+    fitted: tuple[Array, Factors],
+    tested: tuple[Array, Factors],
+    discrete: tuple[str, ...],
+    seed: int,
+) -> dict[str, float | None]:
+    """The metrics that know of no partitions, where they apply, of the held-out codes."""
+    known: dict[str, Any] = {"discrete": discrete}
+    scores: dict[str, Callable[[], float]] = {
+        "mig": lambda: mig(*tested, **known).score,
+        "sap": lambda: sap(*fitted, test=tested, seed=seed, **known).score,
+        "modularity": lambda: modularity(*tested, **known).score,
+        "explicitness": lambda: explicitness(*fitted, test=tested, seed=seed, **known).score,
+        "factor_vae_score": lambda: factor_vae_score(*tested, seed=seed, **known).score,
+    }
+    found: dict[str, float | None] = {}
+    for name, score in scores.items():
+        try:
+            found[name] = score()
+        except ValueError:  # codes and factors are sound, as dci has seen: it does not apply
+            found[name] = None
+    return found
 
 
 def _reconstruction_error(

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from scipy.stats import entropy
 
 from pythae_gated.metrics import dci
 from pythae_gated.metrics.dci import completeness, disentanglement
+from tests.support.reference_codes import reference_codes
 
 N = 1500
 
@@ -149,7 +151,101 @@ class TestRows:
         assert dci(perfect, names, test=(perfect, unseen)).informativeness == {"eyes": 0}
 
 
+class TestGradientBoosting:
+    def test_equals_disentanglement_lib(self):
+        """`_compute_dci` of 200 + 200 rows and two factors, random_state 7 on both sides."""
+        (codes, factors), (test_codes, test_factors) = reference_codes(0), reference_codes(1)
+        result = dci(
+            codes[:200],
+            factors[:200, :2],
+            test=(test_codes[:200], test_factors[:200, :2]),
+            estimator="gradient_boosting",
+            seed=7,
+        )
+        # So close, because smoothing shifts them by less than 1e-10 here.
+        assert result.disentanglement == pytest.approx(0.7719987298899427, abs=1e-12)
+        assert result.completeness == pytest.approx(0.6334963769190438, abs=1e-12)
+        assert result.mean_informativeness == pytest.approx(0.7949999999999999, abs=1e-9)
+        np.testing.assert_allclose(
+            result.importance,
+            [
+                [0.964432786020, 0.040245655128],
+                [0.022407680114, 0.650674282698],
+                [0.004429419566, 0.237110466838],
+                [0.002180130869, 0.034450353342],
+                [0.006549983431, 0.037519241995],
+            ],
+            atol=1e-9,
+        )
+
+    def test_zeros_are_smoothed_as_in_disentanglement_lib(self):
+        importance = np.array([[1.0, 0, 0], [0, 1, 1]])
+        expected = 1 - entropy(importance + 1e-11, base=2).mean()
+        assert completeness(importance, smoothing=1e-11) == pytest.approx(expected, abs=1e-14)
+        assert expected < 1 - 1e-10
+
+    def test_constant_codes_score_zero(self, factors):
+        few = {name: factors[name][:100] for name in ("yaw", "eyes")}
+        result = dci(np.ones((100, 3)), few, estimator="gradient_boosting")
+        assert result.disentanglement == result.completeness == 0
+        assert (result.importance == 0).all()
+
+    def test_the_seed_decides_whatever_the_threads(self, rng):
+        codes = rng.normal(size=(150, 3))
+        factors = {"yaw": codes[:, 0] + rng.normal(size=150), "eyes": codes[:, 1] > 0}
+        first, again = (
+            dci(codes, factors, estimator="gradient_boosting", n_jobs=n) for n in (1, 2)
+        )
+        assert (first.importance == again.importance).all()
+        assert first.informativeness == again.informativeness
+        assert first.discrete == ("eyes",)
+        assert first.importance.argmax(axis=0).tolist() == [0, 1]
+
+
+class TestLasso:
+    def test_perfect_codes_score_one_less_what_the_penalty_takes(self, perfect, factors):
+        linear = {name: factors[name] for name in ("yaw", "identity")}
+        result = dci(perfect, linear, estimator="lasso")
+        assert result.disentanglement > 0.99
+        assert result.completeness > 0.99
+        # One input of unit variance: the coefficient is 1 - alpha, and so NRMSE is alpha.
+        assert list(result.informativeness.values()) == pytest.approx([0.98, 0.98], abs=0.005)
+        assert result.importance.max(axis=0) == pytest.approx([0.98, 0.98], abs=0.005)
+        assert result.discrete == ()
+
+    def test_constant_and_random_codes_tell_nothing(self, factors, rng):
+        yaw = {"yaw": factors["yaw"]}
+        constant = dci(np.ones((N, 2)), yaw, estimator="lasso")
+        assert (constant.importance == 0).all()
+        assert constant.informativeness["yaw"] == 0
+        assert constant.disentanglement == constant.completeness == 0
+        assert dci(rng.normal(size=(N, 2)), yaw, estimator="lasso").informativeness["yaw"] < 0.01
+
+    def test_scale_does_not_matter(self, rng):
+        codes = rng.normal(size=(N, 3))
+        yaw = codes @ [1, 2, 0] + rng.normal(size=N)
+        result = dci(codes, {"yaw": yaw}, estimator="lasso")
+        scaled = dci(codes * [4, -0.25, 2] + 1, {"yaw": 9 * yaw}, estimator="lasso")
+        np.testing.assert_allclose(scaled.importance, result.importance, atol=1e-9)
+        assert scaled.informativeness == pytest.approx(result.informativeness)
+        assert result.importance[1] > result.importance[0] > result.importance[2]
+
+    def test_score_is_one_less_the_error_in_units_of_guessing_the_mean(self, rng):
+        codes = rng.normal(size=(4 * N, 1))
+        yaw = codes[:, 0] + rng.normal(size=4 * N)  # half of the variance is noise
+        result = dci(codes, {"yaw": yaw}, estimator="lasso")
+        assert result.informativeness["yaw"] == pytest.approx(1 - np.sqrt(0.5), abs=0.02)
+
+    def test_texts_are_refused(self, perfect, factors):
+        with pytest.raises(ValueError, match=r"'eyes' holds texts .*a lasso regresses numbers"):
+            dci(perfect, factors, estimator="lasso")
+
+
 class TestBadInput:
+    def test_an_unknown_estimator(self, perfect, factors):
+        with pytest.raises(ValueError, match="estimator='svm': expected one of \"random_forest\""):
+            dci(perfect, factors, estimator="svm")
+
     @pytest.mark.parametrize(
         ("codes", "match"),
         [

@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -9,7 +10,16 @@ from pythae.models.nn import BaseDecoder, BaseEncoder
 from torch import nn
 
 from pythae_gated.errors import PartitionError
-from pythae_gated.metrics import evaluate
+from pythae_gated.metrics import (
+    Evaluation,
+    compare,
+    evaluate,
+    explicitness,
+    factor_vae_score,
+    mig,
+    modularity,
+    sap,
+)
 from pythae_gated.partitions import Partitions
 
 SIZES = {"pose": 2, "person": 2}
@@ -63,7 +73,7 @@ class TestWhatIsFound:
         assert found.scores["person"]["person"] > 0.99
         assert found.chance["yaw"] == 0
         assert 0.25 <= found.chance["person"] < 0.35
-        assert found.intended_share == {"yaw": found.share["pose"]["yaw"]}
+        assert found.alignment == {"yaw": found.share["pose"]["yaw"]}
         assert found.discrete == ("person",)
         assert found.importance.shape == (4, 2)
         assert (found.fitted_images, found.tested_images) == (600, 200)
@@ -226,7 +236,7 @@ class TestPrinting:
         text = str(found)
         heading, names, yaw, person = text.splitlines()[:4]
         assert found.summary() == text
-        assert names.split() == ["factor", "score", *SIZES, *SIZES, "all", "chance"]
+        assert names.split() == ["factor", "score", *SIZES, *SIZES, "all", "chance", "leakage"]
         assert yaw.split()[:2] == ["yaw", "R2"]
         assert person.count("*") == 2
         assert heading.index("importance") == names.index("pose")
@@ -244,3 +254,75 @@ class TestPrinting:
 
     def test_nothing_is_marked_where_nothing_was_intended(self, model, data):
         assert "*" not in evaluate(model, *data).summary()
+
+    def test_what_is_not_above_chance_stands_in_brackets(self, model, data):
+        found = evaluate(model, *data, partitions=SIZES, intended={"yaw": "pose"})
+        yaw = str(found).splitlines()[2]
+        assert yaw.count("(") == 1
+        assert f"({found.scores['person']['yaw']:.2f})" in yaw
+        assert found.p_values["pose"]["yaw"] == 1 / 200
+
+
+class TestOtherMetrics:
+    def test_are_those_of_the_held_out_codes(self, model, data):
+        found = evaluate(model, *data, codes="mean", test=data)
+        codes = data[0].reshape(800, 4)
+        assert found.metrics == {
+            "mig": pytest.approx(mig(codes, data[1]).score),
+            "sap": pytest.approx(sap(codes, data[1], test=(codes, data[1])).score),
+            "modularity": pytest.approx(modularity(codes, data[1]).score),
+            "explicitness": pytest.approx(
+                explicitness(codes, data[1], test=(codes, data[1])).score
+            ),
+            "factor_vae_score": pytest.approx(factor_vae_score(codes, data[1]).score),
+        }
+        assert f"mig {found.metrics['mig']:.2f}, sap" in found.summary()
+
+    def test_what_does_not_apply_is_none(self):
+        """One dimension has no second to lead; nothing else of the evaluation is lost."""
+        model = VAE(VAEConfig(input_dim=(1, 2, 2), latent_dim=1))
+        images = np.random.default_rng(0).random((80, 1, 2, 2))
+        found = evaluate(model, images, {"light": images.mean((1, 2, 3))})
+        assert found.metrics["mig"] is found.metrics["sap"] is None
+        assert found.metrics["explicitness"] >= 0
+        assert "mig -, sap -" in found.summary()
+
+    def test_active_units_vary(self, model, data):
+        images = data[0].copy()
+        images[:, 0, 0, 1] = 0.5  # a code that is always the same
+        found = evaluate(model, images, data[1])
+        assert found.active_units == 3
+        assert found.mean_variance[1] == 0
+
+
+class TestKeeping:
+    def test_saves_and_loads(self, model, data, tmp_path):
+        found = evaluate(model, *data, partitions=Partitions(SIZES), intended={"yaw": "pose"})
+        path = found.save(tmp_path / "new" / "found.json")
+        again = Evaluation.load(path)
+        assert again.to_dict() == found.to_dict()
+        assert again.summary() == found.summary()
+        assert again.partitions == found.partitions
+        assert again.importance.tolist() == found.importance.tolist()
+
+    @pytest.mark.parametrize("text", ["{}", "[]", "no JSON", '{"partitions": {"a": 1}}'])
+    def test_another_file_is_refused_by_name(self, text, tmp_path):
+        path = tmp_path / "other.json"
+        path.write_text(text)
+        with pytest.raises(ValueError, match=r"other\.json' is no evaluation"):
+            Evaluation.load(path)
+
+    def test_two_side_by_side(self, model, data):
+        first = evaluate(model, *data, partitions=SIZES, intended={"yaw": "pose"})
+        second = evaluate(model, *data, partitions={"pose": 4})
+        table = compare({"first": first, "second": second}).splitlines()
+        assert table[0].split() == ["first", "second"]
+        rows = {label: cells for label, *cells in (re.split("  +", line) for line in table[1:])}
+        assert rows["share of yaw in pose"] == [f"{first.share['pose']['yaw']:.2f}", "-"]
+        assert rows["score of person"] == [
+            f"{each.informativeness['person']:.2f}" for each in (first, second)
+        ]
+
+    def test_nothing_to_compare(self):
+        with pytest.raises(ValueError, match="no evaluations to compare"):
+            compare({})

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pythae_gated.errors import PartitionError
-from pythae_gated.metrics import partition_scores, partition_share
+from pythae_gated.metrics import leakage, partition_scores, partition_share
 from pythae_gated.partitions import Partitions
 
 PARTITIONS = Partitions({"pose": 2, "person": 1, "rest": 1}, rest=["rest"])
@@ -40,3 +40,105 @@ def test_partitions_that_do_not_fit_are_named():
         partition_scores(np.zeros((8, 3)), {"yaw": np.arange(8)}, PARTITIONS)
     with pytest.raises(PartitionError, match="sum to 4; the codes have 3"):
         partition_share(np.zeros((3, 2)), PARTITIONS)
+
+
+def make_codes(n, seed=0):
+    rng = np.random.default_rng(seed)
+    yaw, person = rng.uniform(size=n), rng.integers(0, 5, n)
+    noise = rng.normal(size=(2, n))
+    return np.stack([noise[0], yaw, person, noise[1]], axis=1), {"yaw": yaw, "person": person}
+
+
+class TestPermutations:
+    def test_what_is_told_is_above_chance_and_noise_is_not(self):
+        found = partition_scores(*make_codes(600), PARTITIONS, permutations=99)
+        assert found.p_values[0, 0] == found.p_values[1, 1] == 1 / 100
+        assert found.p_values[[1, 2], 0].min() > 0.05
+        assert found.p_values[[0, 2], 1].min() > 0.05
+
+    def test_p_values_of_noise_are_uniform(self):
+        """About a tenth of them is at most a tenth: 100 trials, bounds of three deviations."""
+        only, p_values = Partitions({"all": 1}), []
+        for seed in range(100):
+            rng = np.random.default_rng(seed)
+            codes, label = rng.normal(size=(60, 1)), rng.integers(0, 2, 60)
+            test = rng.normal(size=(40, 1)), {"label": rng.integers(0, 2, 40)}
+            found = partition_scores(codes, {"label": label}, only, test=test, permutations=19)
+            p_values.append(found.p_values[0, 0])
+        assert 0 <= np.mean(np.array(p_values) <= 0.1) <= 0.19
+        assert 0.35 < np.mean(p_values) < 0.75
+
+    def test_draws_of_one_item_are_shuffled_together(self):
+        """Fifty draws of eight items are no four hundred items: chance alone fits them well."""
+        rng = np.random.default_rng(0)
+        fit_codes, fit_labels = rng.normal(size=(100, 1)), rng.integers(0, 2, 100)
+        items, labels = rng.normal(size=(8, 1)), rng.integers(0, 2, 8)
+        test = np.tile(items, (50, 1)), {"label": np.tile(labels, 50)}
+        only = Partitions({"all": 1})
+        given = fit_codes, {"label": fit_labels}, only
+        together = partition_scores(*given, test=test, draws=50).p_values
+        single = partition_scores(*given, test=(items, {"label": labels})).p_values
+        assert together == single
+
+    def test_unknown_labels_are_left_out(self):
+        codes, factors = make_codes(600)
+        factors["yaw"][::3] = np.nan
+        found = partition_scores(codes, factors, PARTITIONS, permutations=99)
+        assert found.p_values[0, 0] == 1 / 100
+
+    @pytest.mark.parametrize(
+        ("arguments", "match"),
+        [
+            ({"permutations": 0}, "permutations=0"),
+            ({"draws": 0}, "draws=0"),
+            ({"draws": 2}, "draws=2 for 10 held-out rows.*given as test"),
+            ({"draws": 3, "test": make_codes(40)}, "draws=3 for 40"),
+        ],
+    )
+    def test_bad_arguments(self, arguments, match):
+        with pytest.raises(ValueError, match=match):
+            partition_scores(*make_codes(40), PARTITIONS, **arguments)
+
+
+class TestLeakage:
+    INTENDED = {"yaw": "pose", "person": "person"}  # noqa: RUF012
+
+    def test_none_where_each_lies_in_its_own_alone(self):
+        leaks = leakage(*make_codes(1000), PARTITIONS, self.INTENDED)
+        assert list(leaks) == ["yaw", "person"]
+        assert max(leaks.values()) < 0.05
+
+    def test_all_of_a_copy_and_of_what_lies_elsewhere(self):
+        codes, factors = make_codes(1000)
+        codes[:, 3] = factors["yaw"]
+        leaks = leakage(codes, factors, PARTITIONS, {"yaw": "pose", "person": "rest"})
+        assert leaks["yaw"] > 0.95
+        assert leaks["person"] == 1
+
+    def test_one_partition_has_nowhere_to_leak(self):
+        codes, factors = make_codes(100)
+        assert leakage(codes, factors, Partitions({"all": 4}), {"yaw": "all"}) == {"yaw": 0}
+
+    def test_scale_and_order_within_partitions_do_not_matter(self):
+        codes, factors = make_codes(400)
+        first = leakage(codes, factors, PARTITIONS, {"yaw": "person"})
+        again = leakage(
+            codes[:, [1, 0, 2, 3]] * [4, 2, 8, 16], factors, PARTITIONS, {"yaw": "person"}
+        )
+        assert again["yaw"] == pytest.approx(first["yaw"], abs=0.02)
+        assert first["yaw"] > 0.95
+
+    @pytest.mark.parametrize(
+        ("intended", "error", "match"),
+        [
+            ({"roll": "pose"}, ValueError, "'roll'; the factors are yaw, person"),
+            ({"yaw": "hair"}, PartitionError, "'hair'"),
+        ],
+    )
+    def test_bad_intentions(self, intended, error, match):
+        with pytest.raises(error, match=match):
+            leakage(*make_codes(40), PARTITIONS, intended)
+
+    def test_partitions_that_do_not_fit_are_named(self):
+        with pytest.raises(PartitionError, match="sum to 4; the codes have 3"):
+            leakage(np.zeros((8, 3)), {"yaw": np.arange(8.0)}, PARTITIONS, {"yaw": "pose"})

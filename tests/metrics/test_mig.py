@@ -1,0 +1,120 @@
+import numpy as np
+import pytest
+
+from pythae_gated.metrics import mig
+from tests.support.reference_codes import reference_codes
+
+N = 1200
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def factors(rng):
+    return {"pose": rng.integers(0, 5, N), "eyes": rng.choice(["open", "shut"], N)}
+
+
+@pytest.fixture
+def perfect(factors):
+    return np.stack([factors["pose"] / 2, factors["eyes"] == "open"], axis=1)
+
+
+class TestKnownAnswers:
+    def test_perfect_codes(self, perfect, factors):
+        result = mig(np.hstack([perfect, np.zeros((N, 1))]), factors)
+        assert result.score > 0.99
+        assert list(result.gaps) == ["pose", "eyes"]
+        assert result.mutual_information[0, 0] == pytest.approx(np.log(5), rel=0.01)
+
+    def test_constant_codes(self, factors):
+        assert mig(np.ones((N, 3)), factors).gaps == {"pose": 0, "eyes": 0}
+
+    def test_duplicated_codes(self, perfect, factors):
+        assert mig(np.hstack([perfect, perfect]), factors).score == 0
+
+    def test_random_codes(self, factors, rng):
+        assert mig(rng.normal(size=(N, 4)), factors).score < 0.02
+
+    def test_one_dimension_with_two_factors_has_full_gaps(self, rng):
+        grid = rng.integers(0, 4, (N, 2))
+        codes = np.stack([grid[:, 0] * 4 + grid[:, 1], np.zeros(N)], axis=1)
+        assert mig(codes, grid).score == pytest.approx(1)
+
+    def test_a_continuous_factor_is_put_into_bins(self, rng):
+        size = rng.uniform(size=N)
+        result = mig(np.stack([size, rng.normal(size=N)], axis=1), {"size": size}, n_bins=8)
+        assert result.mutual_information[0, 0] == pytest.approx(np.log(8), rel=0.01)
+        assert result.score > 0.97
+
+
+class TestInvariance:
+    def test_permuted_dimensions(self, perfect, factors, rng):
+        codes = np.hstack([perfect, perfect[:, :1] + rng.normal(size=(N, 1))])
+        result, permuted = mig(codes, factors), mig(codes[:, [2, 0, 1]], factors)
+        assert permuted.gaps == result.gaps
+        assert 0.3 < result.gaps["pose"] < 0.9
+
+    def test_scaled_dimensions(self, perfect, factors):
+        codes = np.hstack([perfect, perfect[:, :1] ** 2])
+        result, scaled = mig(codes, factors), mig(codes * [4, 0.25, -2], factors)
+        np.testing.assert_allclose(
+            scaled.mutual_information, result.mutual_information, atol=1e-12
+        )
+
+
+def test_rows_of_unknown_label_are_left_out(perfect, factors):
+    unknown = np.arange(N) % 3 == 0
+    codes = np.where(unknown[:, None], 0.5, perfect)
+    eyes = np.where(unknown, None, factors["eyes"])
+    assert mig(codes, {"eyes": eyes}).gaps == mig(codes[~unknown], {"eyes": eyes[~unknown]}).gaps
+    assert mig(codes, {"eyes": eyes}).score > 0.95
+    assert mig(codes, {"eyes": factors["eyes"]}).score < 0.8
+
+
+class TestDisentanglementLib:
+    """`_compute_mig` and `discrete_mutual_info` on the same codes, see `reference_codes`."""
+
+    def test_discrete_factors(self):
+        result = mig(*reference_codes(0))
+        assert result.score == pytest.approx(0.4779903107587864, abs=1e-9)
+        np.testing.assert_allclose(
+            result.mutual_information,
+            [
+                [0.960125065841, 0.039241571682, 0.057115026987],
+                [0.026167358395, 0.505330577674, 0.246582583977],
+                [0.028976845907, 0.035710373746, 1.054345422358],
+                [0.025115232698, 0.033551443346, 0.609923633563],
+                [0.016780885696, 0.025858115947, 0.058393729822],
+            ],
+            atol=1e-9,
+        )
+
+    def test_continuous_factors_that_it_was_given_in_bins(self):
+        codes, _ = reference_codes(0)
+        factors = np.stack([codes[:, 0] + codes[:, 4], np.exp(codes[:, 2])], axis=1)
+        assert mig(codes, factors).score == pytest.approx(0.5056633282255512, abs=1e-9)
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("codes", "values", "match"),
+        [
+            (np.full((6, 2), np.nan), [1, 1, 1, 2, 2, 2], "row 0, dimension 0, is nan"),
+            (np.zeros((6, 1)), [1, 1, 1, 2, 2, 2], "codes of 1 dimension: expected at least 2"),
+            (np.zeros((6, 2)), [1, 1, 1, 2, 2], r"'yaw' has shape \(5,\): expected \(6,\)"),
+            (np.zeros((6, 2)), [1] * 6, "'yaw' takes fewer than 2 values in the 6 rows"),
+            (np.zeros((6, 2)), [np.nan] * 6, "'yaw' takes fewer than 2 values in the 0 rows"),
+            (np.zeros((6, 2)), range(6), r"6 values in 6 rows, each once \(such as 0\).*floats"),
+            (np.zeros((6, 2)), [0.0, 1, 2, 3, 4, np.inf], "'yaw' holds inf"),
+        ],
+    )
+    def test_names_what_is_wrong(self, codes, values, match):
+        with pytest.raises(ValueError, match=match):
+            mig(codes, {"yaw": list(values)})
+
+    def test_one_bin(self):
+        with pytest.raises(ValueError, match="n_bins=1: expected at least 2"):
+            mig(np.zeros((4, 2)), {"yaw": [1, 1, 2, 2]}, n_bins=1)
