@@ -4,33 +4,41 @@ Every function takes any Pythae VAE, gated or not, whose images have 1 or 3 chan
 hold images (C, H, W) with pixels in [0, 1]; `tile` and `save_png` lay them out.
 """
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import accumulate
-from pathlib import Path
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias, get_args
 
-import imageio.v3 as imageio
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from pythae_gated.encoding import (
-    Images,
-    as_images,
-    check_finite,
-    decode,
-    posterior,
-    resolve_partitions,
-)
+from pythae_gated.charts import importance_chart
+from pythae_gated.codes import draw_variations
+from pythae_gated.encoding import Images, as_images, decode, posterior, resolve_partitions
 from pythae_gated.partitions import Partitions
+from pythae_gated.tiles import Picture, check_channels, save_png, tile
+from pythae_gated.walks import (
+    Along,
+    Gaussian,
+    Unit,
+    aggregate_posterior,
+    partition_steps,
+    prior,
+)
+
+__all__ = [
+    "FloatArray",
+    "Picture",
+    "importance_chart",
+    "reconstructions",
+    "save_png",
+    "swap_grid",
+    "tile",
+    "traversals",
+    "variations",
+]
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
-Picture: TypeAlias = npt.NDArray[np.uint8]
-
-GAP, GROUP_GAP = 2, 8  # pixels between images, and between groups of them
-BACKGROUND = 1.0  # white
 
 
 def traversals(
@@ -40,32 +48,52 @@ def traversals(
     partitions: Partitions | Mapping[str, int] | None = None,
     steps: int = 7,
     span: float = 3.0,
-) -> FloatArray:  # (L, steps, *input_dim)
-    """Walk along each latent dimension, all others held fixed.
+    along: Along = "dimensions",
+    unit: Unit = "prior",
+    data: Images | None = None,  # (N, *input_dim)
+) -> FloatArray:  # (L or K, steps, *input_dim)
+    """Walk along each latent dimension or partition, all others held fixed.
 
-    Row i is dimension i. Partitions are contiguous, so their rows lie together, in the order of
-    `partitions.names`: `save_png(path, ..., groups=model.partitions)` sets them apart. Column s
-    is the dimension's value, evenly from -span to span.
+    Row i is dimension i, or partition i. Partitions are contiguous, so the rows of their
+    dimensions lie together, in the order of `partitions.names`: `save_png(path, ...,
+    groups=model.partitions)` sets them apart. Columns go evenly from -span to span.
+
+    Along a partition the walk is a straight line on which all its dimensions move together:
+    through the codes of `data`, the direction in which their posterior means vary most (its
+    largest entry positive); without `data`, the diagonal, along which all dimensions grow alike.
 
     Args:
         model: The VAE.
         x: The image whose posterior mean the other dimensions keep. None is the prior's mean, 0.
-        partitions: Checked against the model; None is the model's own.
+        partitions: Name -> size, for an ungated model; None is the model's own.
         steps: Number of columns, at least 2.
-        span: How far to walk to either side of 0, in standard deviations of the prior.
+        span: How far to walk to either side of the middle, in standard deviations.
+        along: A row for each of the L `"dimensions"`, or for each of the K `"partitions"`.
+        unit: Of which distribution the middle is the mean and the span counts the standard
+            deviations. `"prior"`: 0 and 1. `"posterior"`: with `data`, of the codes of all these
+            images together (the aggregate posterior, whose variance is that of the means plus
+            the mean variance: how far the codes of real images go); without, of the posterior of
+            x alone (what the model takes to be much the same image).
+        data: Images that show how codes lie, at least 2; a few hundred suffice.
 
     Raises:
-        ValueError: Where there are fewer than 2 steps, the span is not positive, or x is not one
-            image.
+        ValueError: Where there are fewer than 2 steps, the span is not positive, x is not one
+            image, `along` or `unit` is unknown, neither x nor data gives a posterior, or the
+            images have neither 1 channel nor 3.
     """
-    if steps < 2 or not span > 0:
-        raise ValueError(f"steps={steps}, span={span}: expected at least 2, and more than 0")
-    start = _prior_mean(model) if x is None else _posterior_mean(model, x)
-    latent_dim = resolve_partitions(model, partitions, start.shape[1]).latent_dim
-    z = start.expand(latent_dim, latent_dim)[:, None].repeat(1, steps, 1)  # (L, steps, L)
-    rows = torch.arange(latent_dim)
-    z[rows, :, rows] = torch.linspace(-span, span, steps)
-    return _decode_grid(model, z)
+    _check_walk(steps, span, along, unit)
+    start = _prior_mean(model) if x is None else posterior(model, _one_image(model, x))[0]
+    parts = resolve_partitions(model, partitions, start.shape[1])
+    everywhere = None if data is None else aggregate_posterior(model, data)
+    middle = _unit(model, unit, x, everywhere, parts.latent_dim)
+    if along == "dimensions":
+        walked, step = torch.eye(parts.latent_dim, dtype=torch.bool), middle.deviation.diag()
+    else:
+        walked = parts.expand(torch.eye(len(parts.names), dtype=torch.bool))
+        step = partition_steps(parts, middle, everywhere)
+    distance = torch.linspace(-span, span, steps)[:, None]  # (steps, 1)
+    line = middle.mean + distance * step[:, None]  # (L or K, steps, L)
+    return _decode_grid(model, torch.where(walked[:, None], line, start))
 
 
 def swap_grid(
@@ -101,6 +129,41 @@ def swap_grid(
     return _decode_grid(model, z)
 
 
+def variations(
+    model: nn.Module,
+    x: Images,  # (B, *input_dim)
+    vary: str | Iterable[str],
+    n: int = 8,
+    *,
+    partitions: Partitions | Mapping[str, int] | None = None,
+    source: Images | None = None,  # (S, *input_dim)
+    generator: torch.Generator | None = None,
+) -> FloatArray:  # (B, n, *input_dim)
+    """New images like these but for one partition ("new expressions of this face").
+
+    Row i holds n images decoded from the posterior mean of `x[i]`, but for the dimensions of
+    `vary`, which are drawn anew each time. `save_png(path, ..., rows=x)` puts the images
+    themselves before their row. It is a gated model's `generate` for any Pythae VAE.
+
+    Args:
+        model: The VAE.
+        x: The images to vary.
+        vary: The name of the partition whose code is drawn anew, or several.
+        n: Number of variations of each image, at least 1.
+        partitions: Name -> size, for an ungated model; None is the model's own.
+        source: Images to take the new codes from, one image at random for each variation. None
+            draws them from the prior.
+        generator: A generator on the CPU; None is torch's global one.
+
+    Raises:
+        PartitionError: Where there is no such partition, or none is named.
+        ValueError: Where n is not an int of at least 1, `x` or `source` is not images of the
+            model's shape, or these have neither 1 channel nor 3.
+    """
+    images = draw_variations(model, x, vary, n, partitions, source=source, generator=generator)
+    return _as_array(images)
+
+
 def reconstructions(
     model: nn.Module,
     x: Images,  # (N, *input_dim)
@@ -111,84 +174,44 @@ def reconstructions(
     return _as_array(torch.stack([originals, decoded]))
 
 
-def tile(
-    images: Images,  # (R, C, 1 or 3, H, W) or (N, 1 or 3, H, W)
-    *,
-    rows: Images | None = None,
-    columns: Images | None = None,
-    groups: Partitions | Sequence[int] | None = None,
-) -> Picture:  # (height, width) or (height, width, 3)
-    """Lay a grid of images out as one picture.
-
-    Args:
-        images: The grid; images in one line, (N, ...), are laid out as a square. Pixels outside
-            [0, 1] are clipped.
-        rows: R images to stand before the rows, a wider gap apart.
-        columns: C images to stand above the columns, a wider gap apart.
-        groups: How many rows belong together, one after another; wider gaps between them.
-            Partitions are groups of their sizes.
-
-    Raises:
-        ValueError: Where the shapes do not fit together.
-
-    Example:
-        >>> tile(np.zeros((2, 3, 1, 10, 10), dtype=np.float32)).shape
-        (22, 34)
-        >>> tile(np.zeros((2, 3, 3, 10, 10), dtype=np.float32), groups=[1, 1]).shape
-        (28, 34, 3)
-    """
-    grid = _as_grid(images)  # (R, C, channels, H, W)
-    wide_above, wide_before = _group_starts(groups, len(grid)), set[int]()
-    first_row, first_column = grid[0], grid[:, 0]
-    if rows is not None:
-        grid = torch.cat([_headers("rows", rows, first_column)[:, None], grid], dim=1)
-        wide_before = {1}
-    if columns is not None:
-        above = _headers("columns", columns, first_row)
-        if rows is not None:  # nothing stands in the corner
-            above = torch.cat([torch.full_like(above[:1], BACKGROUND), above])
-        grid = torch.cat([above[None], grid])
-        wide_above = {1, *(start + 1 for start in wide_above)}
-    return _paste(grid, wide_above, wide_before)
+def _check_walk(steps: int, span: float, along: str, unit: str) -> None:
+    if steps < 2 or not span > 0:
+        raise ValueError(f"steps={steps}, span={span}: expected at least 2, and more than 0")
+    for name, value, known in (("along", along, Along), ("unit", unit, Unit)):
+        if value not in get_args(known):
+            expected = " or ".join(f'"{each}"' for each in get_args(known))
+            raise ValueError(f"{name}={value!r}: expected {expected}")
 
 
-def save_png(
-    path: str | Path,
-    images: Images,
-    *,
-    rows: Images | None = None,
-    columns: Images | None = None,
-    groups: Partitions | Sequence[int] | None = None,
-) -> Path:
-    """Save a grid of images as a PNG, over whatever is there; see `tile` for the arguments.
-
-    Returns:
-        Where it lies. Its folders are made if need be.
-
-    Raises:
-        ValueError: Where the path does not end in .png, or as `tile` does.
-    """
-    path = Path(path)
-    if path.suffix.lower() != ".png":
-        raise ValueError(f"{str(path)!r} does not end in .png")
-    picture = tile(images, rows=rows, columns=columns, groups=groups)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    imageio.imwrite(path, picture)
-    return path
+def _unit(
+    model: nn.Module, unit: Unit, x: Images | None, everywhere: Gaussian | None, latent_dim: int
+) -> Gaussian:
+    """What the middle of a walk is the mean of, and its span counts the deviations of."""
+    if unit == "prior":
+        return prior(latent_dim)
+    if everywhere is not None:
+        return everywhere
+    if x is None:
+        raise ValueError(
+            'unit="posterior" takes an image x, whose posterior is meant, or data=images, for '
+            "the posterior of them all; got neither"
+        )
+    mean, log_var = posterior(model, _one_image(model, x))
+    return Gaussian(mean[0], torch.exp(log_var[0] / 2))
 
 
 def _prior_mean(model: Any) -> Tensor:  # (1, L)
     return torch.zeros(1, model.latent_dim)
 
 
-def _posterior_mean(
+def _one_image(
     model: nn.Module,
     x: Images,
-) -> Tensor:  # (1, L)
+) -> Images:  # (1, *input_dim)
     input_dim = tuple(getattr(model, "input_dim", None) or x.shape[-3:])
     if tuple(x.shape) not in (input_dim, (1, *input_dim)):
         raise ValueError(f"x has shape {tuple(x.shape)}: expected one image, {input_dim}")
-    return posterior(model, x.reshape((1, *input_dim)))[0]
+    return x.reshape((1, *input_dim))
 
 
 def _decode_grid(
@@ -200,64 +223,6 @@ def _decode_grid(
 
 
 def _as_array(images: Tensor) -> FloatArray:
+    check_channels(images)
     array: FloatArray = images.clamp(0, 1).numpy()
     return array
-
-
-def _as_grid(
-    images: Images,  # (R, C, channels, H, W) or (N, channels, H, W)
-) -> Tensor:  # (R, C, channels, H, W)
-    grid = as_images(images).cpu()
-    if grid.ndim not in (4, 5) or grid.shape[-3] not in (1, 3) or 0 in grid.shape:
-        raise ValueError(
-            f"images of shape {tuple(grid.shape)}: expected (R, C, channels, H, W) or "
-            "(N, channels, H, W), with 1 channel or 3"
-        )
-    check_finite(grid.flatten(0, -4))
-    if grid.ndim == 5:
-        return grid
-    width = math.ceil(math.sqrt(len(grid)))
-    height = math.ceil(len(grid) / width)
-    missing = torch.full((height * width - len(grid), *grid.shape[1:]), BACKGROUND)
-    return torch.cat([grid, missing]).reshape(height, width, *grid.shape[1:])
-
-
-def _headers(
-    name: str,
-    images: Images,
-    like: Tensor,  # (N, channels, H, W)
-) -> Tensor:  # (N, channels, H, W)
-    headers = as_images(images).cpu()
-    if headers.shape != like.shape:
-        raise ValueError(
-            f"{name} has shape {tuple(headers.shape)}: expected {tuple(like.shape)}, to match "
-            "the grid"
-        )
-    check_finite(headers)
-    return headers
-
-
-def _group_starts(groups: Partitions | Sequence[int] | None, rows: int) -> set[int]:
-    sizes = list(groups.sizes.values()) if isinstance(groups, Partitions) else groups or [rows]
-    if sum(sizes) != rows:
-        raise ValueError(f"groups of {list(sizes)} rows: the grid has {rows}")
-    return set(accumulate(sizes[:-1]))
-
-
-def _paste(grid: Tensor, wide_above: set[int], wide_before: set[int]) -> Picture:
-    height, width = grid.shape[-2:]
-    tops, total_height = _offsets(len(grid), height, wide_above)
-    lefts, total_width = _offsets(grid.shape[1], width, wide_before)
-    canvas = torch.full((total_height, total_width, grid.shape[2]), BACKGROUND)
-    for top, row in zip(tops, grid, strict=True):
-        for left, image in zip(lefts, row, strict=True):
-            canvas[top : top + height, left : left + width] = image.permute(1, 2, 0)
-    picture: Picture = canvas.clamp(0, 1).mul(255).round().to(torch.uint8).numpy()
-    return picture[:, :, 0] if grid.shape[2] == 1 else picture
-
-
-def _offsets(count: int, size: int, wide: set[int]) -> tuple[list[int], int]:
-    """Where each of the images in a line begins, and how long the line is."""
-    gaps = [0, *(GROUP_GAP if index in wide else GAP for index in range(1, count))]
-    offsets = [index * size + gap for index, gap in enumerate(accumulate(gaps))]
-    return offsets, offsets[-1] + size

@@ -1,3 +1,5 @@
+import sys
+
 import imageio.v3 as imageio
 import numpy as np
 import pytest
@@ -8,13 +10,22 @@ from pythae.models.nn import BaseDecoder, BaseEncoder
 from torch import nn
 
 from pythae_gated.errors import PartitionError
+from pythae_gated.metrics import evaluate
 from pythae_gated.partitions import Partitions
-from pythae_gated.plots import reconstructions, save_png, swap_grid, tile, traversals
+from pythae_gated.plots import (
+    importance_chart,
+    reconstructions,
+    swap_grid,
+    traversals,
+    variations,
+)
 
 SIZES = {"pose": 1, "person": 3}
 
 
 class PixelEncoder(BaseEncoder):
+    log_var = 0.0
+
     def __init__(self):
         super().__init__()
         self.scale = nn.Parameter(torch.ones(1))
@@ -23,7 +34,7 @@ class PixelEncoder(BaseEncoder):
         assert not torch.is_grad_enabled()
         assert not self.training
         mu = x.flatten(1) * self.scale
-        return ModelOutput(embedding=mu, log_covariance=torch.zeros_like(mu))
+        return ModelOutput(embedding=mu, log_covariance=torch.full_like(mu, self.log_var))
 
 
 class PixelDecoder(BaseDecoder):
@@ -73,11 +84,98 @@ class TestTraversals:
             ({"span": 0.0}, ValueError, "span=0.0"),
             ({"x": images(2)}, ValueError, r"shape \(2, 1, 2, 2\): expected one image"),
             ({"partitions": {"pose": 5}}, PartitionError, "sum to 5"),
+            ({"along": "rows"}, ValueError, """along='rows': expected "dimensions" or "partit"""),
+            ({"unit": "sigma"}, ValueError, """unit='sigma': expected "prior" or "posterior\""""),
+            ({"unit": "posterior"}, ValueError, "takes an image x.*or data=images"),
+            ({"data": images(1)}, ValueError, "data holds 1 images: expected at least 2"),
         ],
     )
     def test_bad_input(self, model, arguments, error, match):
         with pytest.raises(error, match=match):
             traversals(model, **arguments)
+
+
+class TestWalks:
+    """Where traversals go, seen in the pixels, which are the codes."""
+
+    def test_posterior_of_the_image(self, model):
+        model.encoder.log_var = 2 * np.log(0.01)
+        x = images(1)[0] / 2 + 0.25  # no walk is clipped
+        grid = traversals(model, x, steps=3, span=2.0, unit="posterior")
+        for dimension in range(4):
+            expected = np.tile(x.flatten(), (3, 1))
+            expected[:, dimension] += [-0.02, 0, 0.02]
+            np.testing.assert_allclose(grid[dimension].reshape(3, 4), expected, atol=1e-6)
+
+    def test_posterior_of_all_images(self, model):
+        model.encoder.log_var = 2 * np.log(0.02)
+        data, x = images(50) / 10 + 0.45, images(1, seed=1)[0]
+        grid = traversals(model, x, steps=3, unit="posterior", data=data, span=1.0)
+        codes = data.reshape(50, 4)
+        for dimension in range(4):
+            mean = codes[:, dimension].mean()
+            deviation = np.sqrt(codes[:, dimension].var() + 0.02**2)
+            expected = np.tile(x.flatten(), (3, 1))
+            expected[:, dimension] = [mean - deviation, mean, mean + deviation]
+            np.testing.assert_allclose(grid[dimension].reshape(3, 4), expected, atol=1e-5)
+
+    def test_along_partitions_all_their_dimensions_move_alike(self, model):
+        x = images(1)[0]
+        grid = traversals(model, x, steps=3, span=0.5, along="partitions", partitions=SIZES)
+        assert grid.shape == (2, 3, 1, 2, 2)
+        assert (grid[0, :, 0, 0, 0] == [0, 0, 0.5]).all()
+        assert (grid[0].reshape(3, 4)[:, 1:] == x.flatten()[1:]).all()
+        assert (grid[1].reshape(3, 4)[:, 0] == x[0, 0, 0]).all()
+        np.testing.assert_allclose(grid[1].reshape(3, 4)[2, 1:], 0.5 / np.sqrt(3), rtol=1e-6)
+
+    @pytest.mark.parametrize("unit", ["prior", "posterior"])
+    def test_along_partitions_where_the_codes_of_the_data_vary_most(self, model, unit):
+        """They vary along (2, -1, 0) / sqrt(5), with a deviation of 0.1 sqrt(5)."""
+        model.encoder.log_var = -30.0
+        way = np.array([0, 0.2, -0.1, 0], dtype=np.float32)
+        data = np.stack([0.5 - way, 0.5 + way]).reshape(2, 1, 2, 2)
+        grid = traversals(
+            model, steps=3, span=1.0, along="partitions", unit=unit, data=data, partitions=SIZES
+        )
+        last = grid[1, -1].flatten()
+        if unit == "posterior":
+            np.testing.assert_allclose(last, [0, 0.7, 0.4, 0.5], atol=1e-5)
+        else:  # from 0, and clipped to [0, 1]
+            np.testing.assert_allclose(last, [0, 2 / np.sqrt(5), 0, 0], atol=1e-5)
+
+
+class TestVariations:
+    def test_only_the_partition_is_drawn(self, model):
+        x = images(2)
+        grid = variations(model, x, "pose", n=3, partitions=SIZES, source=images(9, seed=1))
+        assert grid.shape == (2, 3, 1, 2, 2)
+        assert grid.dtype == np.float32
+        assert (grid.reshape(2, 3, 4)[:, :, 1:] == x.reshape(2, 1, 4)[:, :, 1:]).all()
+        assert np.isin(grid[..., 0, 0], images(9, seed=1)[:, :, 0, 0]).all()
+        assert model.training
+
+    def test_the_models_own_partitions_and_a_generator(self, model):
+        model.partitions = Partitions(SIZES)
+        grids = [
+            variations(model, images(1), "person", generator=torch.Generator().manual_seed(0))
+            for _ in range(2)
+        ]
+        assert (grids[0] == grids[1]).all()
+        assert grids[0].shape == (1, 8, 1, 2, 2)
+
+    def test_unknown_partition(self, model):
+        with pytest.raises(PartitionError, match="'pose'"):
+            variations(model, images(1), "pose")
+
+
+def test_neither_grey_nor_colour(model):
+    class TwoChannels(PixelDecoder):
+        def forward(self, z):
+            return ModelOutput(reconstruction=z.reshape(-1, 2, 1, 2))
+
+    model.decoder = TwoChannels()
+    with pytest.raises(ValueError, match=r"\(4, 7, 2, 1, 2\).*with 1 channel or 3"):
+        traversals(model)
 
 
 class TestSwaps:
@@ -118,60 +216,34 @@ def test_reconstructions_below_their_originals(model):
     np.testing.assert_allclose(grid[1], x / 255, rtol=1e-6)
 
 
-class TestTile:
-    def test_images_lie_where_they_belong(self):
-        black_but_one = np.zeros((2, 2, 1, 3, 4), dtype=np.float32)
-        black_but_one[0, 1] = 0.4
-        picture = tile(black_but_one)
-        assert picture.shape == (2 * 3 + 2, 2 * 4 + 2)
-        assert picture.dtype == np.uint8
-        assert (picture[:3, 6:] == 102).all()
-        assert (picture[:3, 4:6] == 255).all()
-        assert (picture[:3, :4] == 0).all()
-        assert (picture[5:, 6:] == 0).all()
+class TestImportanceChart:
+    @pytest.fixture
+    def found(self, model):
+        model.encoder.log_var = -12.0
+        x = images(80)
+        factors = {"yaw": x[:, 0, 0, 0], "age": x[:, 0, 1, 1]}
+        return evaluate(model, x, factors, partitions=SIZES, intended={"age": "person"})
 
-    def test_headers_and_groups_are_set_apart(self):
-        grid = np.zeros((3, 2, 3, 4, 4), dtype=np.float32)
-        headers = np.full((3, 3, 4, 4), 128, dtype=np.uint8)
-        picture = tile(
-            grid, rows=headers, columns=headers[:2], groups=Partitions({"pose": 1, "person": 2})
-        )
-        assert picture.shape == (4 * 4 + 8 + 8 + 2, 3 * 4 + 8 + 2, 3)
-        assert (picture[:4, :4] == 255).all()  # nothing in the corner
-        assert (picture[:4, 12:16] == 128).all()
-        assert (picture[12:16, :4] == 128).all()
-        assert (picture[12:16, 12:16] == 0).all()
-        assert (picture[16:24] == 255).all()  # between the groups
+    def test_what_is_drawn(self, found, tmp_path):
+        before = set(sys.modules)
+        figure = importance_chart(found)
+        axes = figure.axes[0]
+        shares = np.asarray(axes.images[0].get_array())
+        assert shares.shape == (4, 2)
+        np.testing.assert_allclose(shares.sum(0), 1)
+        assert shares[0, 0] > 0.9
+        assert shares[3, 1] > 0.9
+        assert [label.get_text() for label in axes.get_yticklabels()] == ["pose", "person"]
+        assert [label.get_text() for label in axes.get_xticklabels()] == ["yaw", "age"]
+        assert [line.get_ydata()[0] for line in axes.lines] == [0.5]
+        (frame,) = axes.patches
+        assert frame.get_x() == pytest.approx(1 - frame.get_width() / 2)
+        assert frame.get_y() + frame.get_height() / 2 == pytest.approx(2)
+        figure.savefig(tmp_path / "chart.png")
+        assert imageio.imread(tmp_path / "chart.png").ndim == 3
+        assert "matplotlib.pyplot" not in set(sys.modules) - before
 
-    def test_a_line_of_images_becomes_a_square(self):
-        assert tile(np.zeros((5, 1, 4, 4), dtype=np.float32)).shape == (2 * 4 + 2, 3 * 4 + 2 * 2)
-
-    @pytest.mark.parametrize(
-        ("arguments", "match"),
-        [
-            ({"images": np.zeros((2, 2, 2, 4, 4))}, r"\(2, 2, 2, 4, 4\).*with 1 channel or 3"),
-            ({"images": np.zeros((4, 4))}, r"\(4, 4\)"),
-            ({"images": np.full((2, 1, 4, 4), np.nan)}, "image 0 holds NaN"),
-            ({"rows": np.zeros((3, 1, 4, 4))}, r"rows has shape \(3, 1, 4, 4\)"),
-            ({"columns": np.zeros((2, 1, 4, 5))}, r"expected \(2, 1, 4, 4\)"),
-            ({"groups": [1, 2]}, r"groups of \[1, 2\] rows: the grid has 2"),
-        ],
-    )
-    def test_bad_input(self, arguments, match):
-        with pytest.raises(ValueError, match=match):
-            tile(**{"images": np.zeros((2, 2, 1, 4, 4)), **arguments})
-
-
-class TestSaving:
-    @pytest.mark.parametrize("channels", [1, 3])
-    def test_what_is_saved_is_the_tiled_picture(self, tmp_path, channels):
-        grid = np.random.default_rng(0).uniform(size=(2, 3, channels, 5, 5))
-        path = save_png(tmp_path / "new" / "grid.png", grid, groups=[1, 1])
-        assert (imageio.imread(path) == tile(grid, groups=[1, 1])).all()
-        save_png(path, grid[:1])
-        assert (imageio.imread(path) == tile(grid[:1])).all()
-
-    def test_only_png(self, tmp_path):
-        with pytest.raises(ValueError, match=r"grid\.jpg' does not end in \.png"):
-            save_png(tmp_path / "grid.jpg", np.zeros((1, 1, 4, 4)))
-        assert not list(tmp_path.iterdir())
+    def test_without_matplotlib(self, found, monkeypatch):
+        monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+        with pytest.raises(ImportError, match=r"pip install 'pythae-gated\[plots\]'"):
+            importance_chart(found)

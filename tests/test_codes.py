@@ -1,0 +1,146 @@
+import numpy as np
+import pytest
+import torch
+from pythae.models.base.base_utils import ModelOutput
+from pythae.models.nn import BaseDecoder, BaseEncoder
+from torch import nn
+
+from pythae_gated import GatedVAE, GatedVAEConfig
+from pythae_gated.errors import PartitionError
+
+SIZES = {"pose": 1, "person": 3}
+VARIED = torch.tensor([True, False, False, False])
+
+
+class PixelEncoder(BaseEncoder):
+    """The posterior's mean is the image's four pixels."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+        self.rows = []
+
+    def forward(self, x):
+        assert not torch.is_grad_enabled()
+        assert not self.training
+        self.rows.append(len(x))
+        mu = x.flatten(1) * self.scale
+        return ModelOutput(embedding=mu, log_covariance=torch.zeros_like(mu))
+
+
+class PixelDecoder(BaseDecoder):
+    def forward(self, z):
+        assert not self.training
+        return ModelOutput(reconstruction=z.reshape(-1, 1, 2, 2))
+
+
+@pytest.fixture
+def model():
+    config = GatedVAEConfig(input_dim=(1, 2, 2), latent_dim=4, partitions=SIZES)
+    return GatedVAE(config, encoder=PixelEncoder(), decoder=PixelDecoder()).train()
+
+
+def images(count, seed=0):
+    return torch.rand((count, 1, 2, 2), generator=torch.Generator().manual_seed(seed))
+
+
+def pixels(variations):
+    return variations.flatten(2)
+
+
+class TestGenerate:
+    def test_only_the_named_partition_is_drawn(self, model):
+        x = images(3)
+        made = model.generate(x, vary="pose", n=5)
+        assert made.shape == (3, 5, 1, 2, 2)
+        assert (pixels(made)[..., ~VARIED] == x.flatten(1)[:, None, ~VARIED]).all()
+        assert len(made[..., 0, 0].unique()) == 15  # anew for each image and each variation
+
+    def test_draws_from_the_prior_are_standard_normal(self, model):
+        made = model.generate(
+            images(1), vary="person", n=4000, generator=torch.Generator().manual_seed(0)
+        )
+        drawn = pixels(made)[0, :, ~VARIED]
+        assert drawn.mean(0).abs().max() < 0.06
+        assert (torch.cov(drawn.T) - torch.eye(3)).abs().max() < 0.08
+
+    def test_codes_of_the_source_stay_together(self, model):
+        """Of one image each time, over both partitions: each variation is an image of them."""
+        x, source = images(2), images(4, seed=1)
+        made = pixels(model.generate(x, ["pose", "person"], n=40, source=source))
+        known = (made[:, :, None] == source.flatten(1)).all(-1)  # (B, n, S)
+        assert (known.sum(-1) == 1).all()
+        assert known.any(1).all()  # all of them come up
+        made = pixels(model.generate(x, "pose", n=40, source=source))
+        assert torch.isin(made[..., VARIED], source[:, 0, 0, 0]).all()
+        assert (made[..., ~VARIED] == x.flatten(1)[:, None, ~VARIED]).all()
+
+    def test_only_the_images_that_are_drawn_are_encoded(self, model):
+        model.generate(images(1), "pose", n=3, source=images(5000))
+        assert sum(model.encoder.rows) <= 1 + 3
+
+    def test_a_generator_decides_and_the_global_one_is_left(self, model):
+        torch.manual_seed(0)
+        before = torch.get_rng_state()
+        made = [
+            model.generate(images(2), "pose", generator=torch.Generator().manual_seed(seed))
+            for seed in (3, 3, 4)
+        ]
+        assert torch.equal(made[0], made[1])
+        assert not torch.equal(made[0], made[2])
+        assert torch.equal(torch.get_rng_state(), before)
+        torch.manual_seed(3)
+        assert torch.equal(model.generate(images(2), "pose"), made[0])
+
+    def test_no_trace_is_left(self, model):
+        model.encoder.eval()
+        assert not model.generate(images(2), "pose").requires_grad
+        assert model.training
+        assert not model.encoder.training
+
+    def test_uint8_and_the_models_dtype(self, model):
+        x = (images(2) * 255).byte()
+        made = model.double().generate(x.numpy(), "pose", source=x.numpy())
+        assert made.dtype == torch.float64
+        np.testing.assert_allclose(made[:, 0, 0, 1], x[:, 0, 1] / 255, rtol=1e-6)
+
+    @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+    def test_the_device_changes_nothing(self, model):
+        def make(source):
+            generator = torch.Generator().manual_seed(0)
+            return model.generate(images(2), "pose", source=source, generator=generator)
+
+        expected = [make(source) for source in (None, images(9))]
+        model.cuda()
+        for there, source in zip(expected, (None, images(9).cuda()), strict=True):
+            assert make(source).is_cuda
+            assert torch.allclose(make(source).cpu(), there)
+
+    @pytest.mark.parametrize(
+        ("arguments", "error", "match"),
+        [
+            ({"vary": "hair"}, PartitionError, "no partition is called 'hair'"),
+            ({"vary": []}, PartitionError, "at least one of the partitions pose, person"),
+            ({"n": 0}, ValueError, "n=0: expected an int, at least 1"),
+            ({"n": 2.0}, ValueError, r"n=2\.0"),
+            ({"x": images(1)[0]}, ValueError, r"x has shape \(1, 2, 2\).*\(N, 1, 2, 2\)"),
+            ({"source": torch.rand(3, 1, 4, 4)}, ValueError, r"source has shape \(3, 1, 4, 4\)"),
+            ({"source": images(1)[:0]}, ValueError, r"source has shape \(0, 1, 2, 2\)"),
+            ({"source": images(3) * torch.nan}, ValueError, "NaN"),
+        ],
+    )
+    def test_bad_input(self, model, arguments, error, match):
+        with pytest.raises(error, match=match):
+            model.generate(**{"x": images(2), "vary": "pose", **arguments})
+        assert model.training
+
+    def test_a_generator_elsewhere_is_refused(self, model):
+        generator = _Elsewhere()
+        with pytest.raises(ValueError, match="the generator is on cuda:0: draws are made on the"):
+            model.generate(images(2), "pose", generator=generator)
+
+
+class _Elsewhere:
+    """A generator on a GPU, without the GPU."""
+
+    device = torch.device("cuda:0")
