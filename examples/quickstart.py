@@ -22,6 +22,7 @@ from pythae_gated import GatedBetaVAE, GatedBetaVAEConfig, PairedDataset
 from pythae_gated.datasets import make_faces
 from pythae_gated.metrics import compare, evaluate
 from pythae_gated.plots import save_png, swap_grid, traversals
+from pythae_gated.report import save_report
 
 PARTITIONS = {"pose": 4, "expression": 6, "identity": 6}
 INTENDED = {
@@ -79,10 +80,20 @@ def main() -> None:
         print(f"\n{name.upper()}\n{found[name]}")
     print(f"\nSIDE BY SIDE\n{compare(found)}")
     pictures = draw(gated, test, scaled, args.output)
+    report = save_report(
+        gated,
+        train,
+        train_factors,
+        args.output / "report",
+        test=(test, test_factors),
+        evaluation=found["gated"],
+        overwrite=True,
+    )
     minutes = (time.perf_counter() - started) / 60
     print(f"\nDone in {minutes:.1f} minutes. The models lie in")
     print(f"  {ungated_in}\n  {gated_in}\nand pictures of the gated one in")
     print("\n".join(f"  {path}" for path in pictures))
+    print(f"A page for your browser says which partition holds what:\n  {report}")
 
 
 def make_networks(images: np.ndarray, seed: int) -> tuple[ConvEncoder, ConvDecoder]:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import mutual_info_score
 
-from pythae_gated.metrics.factors import Array, Factor, Factors, FloatArray
+from pythae_gated.metrics.factors import Array, Factor, Factors, FloatArray, check_repeats
 from pythae_gated.metrics.prediction import Rows, as_rows
 
 
@@ -102,18 +102,3 @@ def entropy(factor: Factor) -> float:
     """H of the classes of a factor in nats, over the rows where it is known."""
     values = factor.values[factor.known]
     return float(mutual_info_score(values, values))
-
-
-def check_repeats(factor: Factor, known: Array) -> None:
-    """Refuse a factor whose classes, one for each known row, are all different.
-
-    Raises:
-        ValueError: Where they are.
-    """
-    if len(np.unique(known)) == len(known):
-        raise ValueError(
-            f"factor {factor.name!r} takes {len(known)} values in {len(known)} rows, each once "
-            f"(such as {factor.values[factor.known][0]}), so no code can be seen to go with a "
-            "value: give it as floats to have it binned, take fewer bins or more rows, or leave "
-            "it out"
-        )

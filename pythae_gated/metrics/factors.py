@@ -103,3 +103,18 @@ def _as_factor(name: str, values: Array, discrete: bool | None) -> Factor:
     if not discrete and values.dtype.kind in "US":
         raise ValueError(f"factor {name!r} holds texts, so it has to be among the discrete ones")
     return Factor(name, values, known, discrete)
+
+
+def check_repeats(factor: Factor, known: Array) -> None:
+    """Refuse a factor whose classes, one for each known row, are all different.
+
+    Raises:
+        ValueError: Where they are.
+    """
+    if len(np.unique(known)) == len(known):
+        raise ValueError(
+            f"factor {factor.name!r} takes {len(known)} values in {len(known)} rows, each once "
+            f"(such as {factor.values[factor.known][0]}), so no code can be seen to go with a "
+            "value: give it as floats to have it binned, take fewer bins or more rows, or leave "
+            "it out"
+        )

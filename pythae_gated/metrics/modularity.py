@@ -12,11 +12,10 @@ from sklearn.metrics import roc_auc_score
 
 from pythae_gated.metrics.bins import (
     binned_rows,
-    check_repeats,
     classes,
     mutual_information,
 )
-from pythae_gated.metrics.factors import Array, Factor, Factors, FloatArray
+from pythae_gated.metrics.factors import Array, Factor, Factors, FloatArray, check_repeats
 from pythae_gated.metrics.prediction import fit_and_test_rows
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
+from warnings import catch_warnings
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,14 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.parallel import Parallel, delayed
 
-from pythae_gated.metrics.factors import Array, Factor, Factors, FloatArray, as_factors
+from pythae_gated.metrics.factors import (
+    Array,
+    Factor,
+    Factors,
+    FloatArray,
+    as_factors,
+    check_repeats,
+)
 
 Estimator: TypeAlias = Literal["random_forest", "gradient_boosting", "lasso"]
 
@@ -120,15 +128,17 @@ def predict(
     """
     _check_estimator(estimator, fitted.factors + tested.factors)
     pairs = list(zip(fitted.factors, tested.factors, strict=True))
-    # Each model in one thread, many models at a time: the trees' votes are then always summed
-    # in one order, so that results do not depend on the number of threads.
-    found = Parallel(n_jobs=n_jobs, prefer="threads")(
-        delayed(_predict)(
-            fitted.codes[:, where], fit, tested.codes[:, where], test, seed, estimator
-        )
+    tasks = [
+        (fitted.codes[:, where], fit, tested.codes[:, where], test, seed, estimator)
         for where in dimensions
         for fit, test in pairs
-    )
+    ]
+    with catch_warnings():  # scikit-learn's threads exchange the filters under one another
+        if estimator == "random_forest":  # its trees are grown in parallel
+            found = [_predict(*task, n_jobs) for task in tasks]
+        else:
+            threads = Parallel(n_jobs=n_jobs, prefer="threads")
+            found = threads(delayed(_predict)(*task) for task in tasks)
     return [found[start : start + len(pairs)] for start in range(0, len(found), len(pairs))]
 
 
@@ -204,6 +214,7 @@ def _predict(
     test_factor: Factor,
     seed: int,
     estimator: Estimator,
+    n_jobs: int | None = None,
 ) -> Prediction:
     codes, values = codes[factor.known], factor.values[factor.known]
     test_codes, truth = test_codes[test_factor.known], test_factor.values[test_factor.known]
@@ -211,24 +222,34 @@ def _predict(
         return _predict_linearly(codes, values, test_codes, truth)
     if factor.discrete:
         classes, values = np.unique(values, return_inverse=True)
-        trees = _trees(estimator, seed, discrete=True).fit(codes, values)
+        trees = _grow(estimator, codes, values, seed, n_jobs, discrete=True)
         predicted = classes[trees.predict(test_codes)]
         score = float(np.mean(predicted == truth))
     else:
         values, truth = values.astype(np.float64), truth.astype(np.float64)
-        trees = _trees(estimator, seed, discrete=False).fit(codes, values)
+        trees = _grow(estimator, codes, values, seed, n_jobs, discrete=False)
         predicted = trees.predict(test_codes)
         score = max(0.0, float(r2_score(truth, predicted)))
     importance = np.asarray(trees.feature_importances_, dtype=np.float64)
     return Prediction(importance, score, predicted)
 
 
-def _trees(estimator: Estimator, seed: int, discrete: bool) -> Any:
-    if estimator == "random_forest":
-        forest = RandomForestClassifier if discrete else RandomForestRegressor
-        return forest(random_state=seed, **FOREST)
-    boosting = GradientBoostingClassifier if discrete else GradientBoostingRegressor
-    return boosting(random_state=seed)
+def _grow(
+    estimator: Estimator,
+    codes: Array,
+    values: Array,
+    seed: int,
+    n_jobs: int | None,
+    *,
+    discrete: bool,
+) -> Any:
+    if estimator == "gradient_boosting":
+        boosting = GradientBoostingClassifier if discrete else GradientBoostingRegressor
+        return boosting(random_state=seed).fit(codes, values)
+    kind = RandomForestClassifier if discrete else RandomForestRegressor
+    forest = kind(random_state=seed, n_jobs=n_jobs, **FOREST).fit(codes, values)
+    # The trees' votes are summed in one order, so that scores do not depend on the threads.
+    return forest.set_params(n_jobs=1)
 
 
 def _predict_linearly(codes: Array, values: Array, test_codes: Array, truth: Array) -> Prediction:
@@ -271,3 +292,5 @@ def _check_sides(fitted: Rows, tested: Rows) -> None:
                 f"factor {factor.name!r} takes fewer than 2 values in the "
                 f"{factor.known.sum()} rows that are known and fitted: nothing to tell apart"
             )
+        if factor.discrete:
+            check_repeats(factor, factor.values[factor.known])

@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.svm import LinearSVC
 
-from pythae_gated.metrics.bins import check_repeats
 from pythae_gated.metrics.factors import Array, Factor, Factors, FloatArray
 from pythae_gated.metrics.mig import lead
 from pythae_gated.metrics.prediction import Rows, fit_and_test_rows
@@ -91,7 +90,6 @@ def _scores(
     codes, values = fitted.codes[factor.known], factor.values[factor.known]
     if not factor.discrete:
         return np.array([_squared_correlation(code, values) for code in codes.T])
-    check_repeats(factor, values)
     test_codes, truth = tested.codes[test_factor.known], test_factor.values[test_factor.known]
     classes, values = np.unique(values, return_inverse=True)
     found = []

@@ -17,6 +17,8 @@ def test_runs_small_and_leaves_models_and_pictures(tmp_path, monkeypatch, capsys
     for name in ("traversals", "swap_pose", "swap_expression", "swap_identity", "new_faces"):
         assert str(tmp_path / f"{name}.png") in printed
         assert imageio.imread(tmp_path / f"{name}.png").ndim == 2
+    assert str(tmp_path / "report" / "report.html") in printed
+    assert (tmp_path / "report" / "report.html").stat().st_size > 10_000
     saved = next(tmp_path.glob("GatedBetaVAE_training_*/final_model"))
     assert str(saved) in printed
     assert type(AutoModel.load_from_folder(str(saved))) is GatedBetaVAE

@@ -260,6 +260,10 @@ class TestBadInput:
         with pytest.raises(ValueError, match=match):
             dci(codes, {"yaw": np.arange(5)})
 
+    def test_a_value_for_each_row(self):
+        with pytest.raises(ValueError, match="'yaw' takes 6 values in 6 rows, each once"):
+            dci(np.zeros((8, 2)), {"yaw": np.arange(8)})
+
     def test_one_value_alone(self):
         with pytest.raises(ValueError, match="'yaw' takes fewer than 2 values"):
             dci(np.zeros((8, 2)), {"yaw": np.ones(8)})

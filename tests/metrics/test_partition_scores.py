@@ -37,7 +37,7 @@ def test_a_copy_that_importance_overlooks_is_found():
 
 def test_partitions_that_do_not_fit_are_named():
     with pytest.raises(PartitionError, match="sum to 4; the codes have 3"):
-        partition_scores(np.zeros((8, 3)), {"yaw": np.arange(8)}, PARTITIONS)
+        partition_scores(np.zeros((8, 3)), {"yaw": np.arange(8.0)}, PARTITIONS)
     with pytest.raises(PartitionError, match="sum to 4; the codes have 3"):
         partition_share(np.zeros((3, 2)), PARTITIONS)
 
