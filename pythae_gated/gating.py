@@ -272,7 +272,7 @@ def _gated(encoder: nn.Module, mask: Tensor) -> Callable[..., Any]:
 
     def encode_gated(*args: Any, **kwargs: Any) -> Any:
         output = encoder(*args, **kwargs)
-        gated = ModelOutput(**output)
+        gated = {}
         for key in ("embedding", "log_covariance"):
             code = output[key]
             if code.shape != mask.shape:
@@ -281,6 +281,6 @@ def _gated(encoder: nn.Module, mask: Tensor) -> Callable[..., Any]:
                     f"{tuple(mask.shape)}, the partitions' {mask.shape[1]} dimensions"
                 )
             gated[key] = gate_gradient(code, mask)
-        return gated
+        return ModelOutput(**{**output, **gated})
 
     return encode_gated
