@@ -109,6 +109,7 @@ class Edges:
     n_groups: int | None = None
 
     def __init__(self, edges: Indices, n: int) -> None:
+        edges = edges.astype(np.int32)
         heads, tails = (np.concatenate([edges[:, i], edges[:, 1 - i]]) for i in (0, 1))
         self._starts, self._neighbours = _rows(heads, tails, (n, n))
         self._members = np.flatnonzero(np.diff(self._starts)).astype(np.int32)
