@@ -244,9 +244,7 @@ def _both_directions(model: Any, gate: Tensor) -> dict[str, Any]:
     decoder, loss, rows = model.decoder, model.loss_function, len(mask)
 
     def decode_exchanged(z: Tensor) -> Any:
-        own = z.detach().clone()
-        for name in model.partitions.rest:
-            own[:, model.partitions.slices[name]] = 0.0
+        own = model.partitions.zero_rest(z.detach())
         return decoder(torch.where(mask, z.roll(rows // 2, 0), own))
 
     def mean_loss(recon_x: Tensor, x: Tensor, *args: Any, **kwargs: Any) -> tuple[Any, ...]:

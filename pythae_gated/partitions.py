@@ -90,6 +90,21 @@ class Partitions:
             )
         return gate.index_select(1, _owners(self._sizes, gate.device))
 
+    def zero_rest(
+        self,
+        z: Tensor,  # (B, L)
+    ) -> Tensor:  # (B, L)
+        """The codes with zero, the prior's mean, in the rest; `z` itself where there is no rest.
+
+        Example:
+            >>> Partitions({"pose": 1, "identity": 2}, ["identity"]).zero_rest(torch.ones(1, 3))
+            tensor([[1., 0., 0.]])
+        """
+        if not self.rest:
+            return z
+        at = tuple(k for k, name in enumerate(self.names) if name in self.rest)
+        return z.masked_fill(_owned_by(at, self._sizes, z.device), 0.0)
+
     def split(
         self,
         z: Tensor,  # (B, L)
@@ -129,6 +144,13 @@ def _owners(sizes: tuple[int, ...], device: torch.device) -> Tensor:
     """The partition of each latent dimension, (L,); moved to a device once, not in each step."""
     owners = [k for k, size in enumerate(sizes) for _ in range(size)]
     return torch.tensor(owners, device=device)
+
+
+@lru_cache(maxsize=256)
+@torch.inference_mode(False)
+def _owned_by(at: tuple[int, ...], sizes: tuple[int, ...], device: torch.device) -> Tensor:
+    """Which latent dimensions belong to the partitions at these places, (L,) of bool."""
+    return torch.isin(_owners(sizes, device), torch.tensor(at, device=device))
 
 
 def _check_sizes(sizes: Mapping[str, int]) -> None:

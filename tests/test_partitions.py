@@ -65,6 +65,20 @@ def test_expand_refuses_other_shapes(partitions, shape):
         partitions.expand(torch.ones(shape, dtype=torch.bool))
 
 
+@pytest.mark.parametrize(
+    ("rest", "expected"),
+    [
+        ([], [1, 1, 1, 1, 1, 1]),
+        (["identity"], [1, 1, 1, 0, 0, 0]),
+        (["identity", "pose"], [0, 0, 1, 0, 0, 0]),
+    ],
+)
+def test_zero_rest_leaves_the_codes_given_as_they_are(partitions, rest, expected):
+    codes = torch.ones(2, 6)
+    assert Partitions(partitions.sizes, rest).zero_rest(codes).tolist() == [expected] * 2
+    assert (codes == 1).all()
+
+
 def test_split_cuts_codes(partitions):
     z = torch.arange(12.0).reshape(2, 6)
     parts = partitions.split(z)
