@@ -417,10 +417,10 @@ def test_a_training_too_short_is_warned_of(tmp_path):
 def test_an_interrupted_warm_up_is_warned_of(tmp_path):
     class Interrupt(TrainingCallback):
         def on_train_step_end(self, training_config, **kwargs):
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("stopped")
 
     model = make_model(beta=4.0)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="stopped"):
         make_trainer(model, [KLWarmup(1), Interrupt()], tmp_path).train()
     with pytest.warns(UserWarning, match=r"beta is 0\.0, its config's 4\.0.*model\.beta = 4\.0"):
         make_trainer(model, [KLWarmup(1)], tmp_path).train()
