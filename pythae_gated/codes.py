@@ -59,10 +59,7 @@ class PartitionedCodes(_Parent):
         if len(b) not in (1, len(a)):
             raise ValueError(f"{len(a)} images take the codes of as many or of one; got {len(b)}")
         with inference(self):
-            codes, donors = self._means(a), self._means(b)
-            for name in names:
-                where = self.partitions.slices[name]
-                codes[:, where] = donors[:, where]
+            codes = self.partitions.exchange(self._means(a), self._means(b), names)
             images: Tensor = self.decoder(codes)["reconstruction"]
             return images
 
@@ -142,10 +139,7 @@ def draw_variations(
     else:
         _check_images(model, "source", source)
         drawn = _codes_of(model, source, (len(kept), n), generator)
-    z = kept[:, None].repeat(1, n, 1)  # (B, n, L)
-    for name in names:
-        where = parts.slices[name]
-        z[..., where] = drawn[..., where]
+    z = parts.exchange(kept[:, None].expand_as(drawn), drawn, names)  # (B, n, L)
     return decode(model, z.flatten(0, 1)).unflatten(0, (len(kept), n))
 
 

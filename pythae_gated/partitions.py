@@ -121,6 +121,28 @@ class Partitions:
             )
         return dict(zip(self.names, torch.split(z, list(self._sizes), dim=-1), strict=True))
 
+    def exchange(
+        self,
+        z: Tensor,  # (..., L)
+        others: Tensor,  # broadcastable to z
+        names: "str | Iterable[str]",
+    ) -> Tensor:  # (..., L)
+        """The codes `z` (not changed), with those of `others` in one partition or several.
+
+        Raises:
+            PartitionError: Where there is no name, or one that is none of the partitions'.
+
+        Example:
+            >>> partitions = Partitions({"pose": 1, "identity": 2})
+            >>> partitions.exchange(torch.zeros(1, 3), torch.ones(1, 3), "pose")
+            tensor([[1., 0., 0.]])
+        """
+        exchanged = z.clone()
+        for name in self.resolve(names):
+            where = self.slices[name]
+            exchanged[..., where] = others[..., where]
+        return exchanged
+
     def resolve(self, names: "str | Iterable[str]") -> tuple[str, ...]:
         """The names of one partition or several, each checked, without repetition.
 

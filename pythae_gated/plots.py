@@ -122,10 +122,7 @@ def swap_grid(
     """
     given, kept = posterior(model, rows)[0], posterior(model, columns)[0]
     parts = resolve_partitions(model, partitions, kept.shape[1])
-    z = kept.repeat(len(given), 1, 1)  # (R, C, L)
-    for name in parts.resolve(partition):
-        where = parts.slices[name]
-        z[:, :, where] = given[:, None, where]
+    z = parts.exchange(kept.repeat(len(given), 1, 1), given[:, None], partition)  # (R, C, L)
     return _decode_grid(model, z)
 
 
