@@ -119,26 +119,37 @@ def train(
     seed: int,
 ) -> BetaVAE:
     """Train on the chosen photographs: as many steps and images decoded for both models."""
+    model, data, batch_size = prepare(name, images, factors, chosen, seed=seed)
+    fit(model, data, output, batch_size=batch_size, steps=steps, seed=seed)
+    return model
+
+
+def prepare(
+    name: str, images: np.ndarray, factors: dict[str, np.ndarray], chosen: np.ndarray, *, seed: int
+) -> tuple[BetaVAE, Dataset, int]:
+    """The model of that name, untrained, with what it is trained on and the batch size."""
     scaled = torch.from_numpy(images[chosen]).float() / 255
     torch.manual_seed(seed)
     networks = ConvEncoder(12, CHANNELS), ConvDecoder(12, scaled.mean(0), CHANNELS)
-    data: Dataset
-    batch_size = BATCH
     if name == "ungated":
         model = BetaVAE(BetaVAEConfig((1, 32, 32), latent_dim=12, beta=BETA), *networks)
-        data = BaseDataset(scaled, torch.ones(len(scaled)))
-        batch_size = 2 * BATCH  # of a pair, "target" decodes two images
-    else:
-        config = GatedBetaVAEConfig(
-            (1, 32, 32), latent_dim=12, beta=BETA, partitions=PARTITIONS, rest=["rest"]
-        )
-        model = GatedBetaVAE(config, *networks)
-        labels = {partition: factors[partition] for partition in ("pose", "person")}
-        pairs = PairedDataset(images, model.partitions, labels)
-        data = pairs.split(chosen)
+        # Of a pair, "target" decodes two images.
+        return model, BaseDataset(scaled, torch.ones(len(scaled))), 2 * BATCH
+    config = GatedBetaVAEConfig(
+        (1, 32, 32), latent_dim=12, beta=BETA, partitions=PARTITIONS, rest=["rest"]
+    )
+    gated = GatedBetaVAE(config, *networks)
+    labels = {partition: factors[partition] for partition in ("pose", "person")}
+    return gated, PairedDataset(images, gated.partitions, labels).split(chosen), BATCH
+
+
+def fit(
+    model: BetaVAE, data: Dataset, output: Path, *, batch_size: int, steps: int, seed: int
+) -> None:
+    """Train with Pythae's pipeline for so many steps."""
     # Epochs of about 200 steps, for Pythae copies the best model after each.
     epochs = max(1, round(steps / 200))
-    rows = np.resize(np.arange(len(scaled)), batch_size * steps // epochs)
+    rows = np.resize(np.arange(len(data)), batch_size * steps // epochs)
     config = BaseTrainerConfig(
         output_dir=str(output),
         num_epochs=epochs,
@@ -147,7 +158,6 @@ def train(
         seed=seed,
     )
     TrainingPipeline(model, config)(Subset(data, rows))
-    return model
 
 
 def judge(

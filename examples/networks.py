@@ -1,4 +1,4 @@
-"""Small convolutional networks for images of 32 x 32, in the way that Pythae asks for them."""
+"""Small convolutional networks for square images, in the way that Pythae asks for them."""
 
 from pythae.models.base.base_utils import ModelOutput
 from pythae.models.nn import BaseDecoder, BaseEncoder
@@ -6,26 +6,25 @@ from torch import Tensor, nn
 
 
 class ConvEncoder(BaseEncoder):
-    """Three convolutions of stride 2 and a hidden layer; gives means and log-variances.
+    """Convolutions of stride 2 and a hidden layer; gives means and log-variances.
 
-    The posterior starts narrow: at a variance of 1, codes that still say little drown in noise,
-    and some seeds of a VAE then sit at the mean image for epochs.
+    As many convolutions as channels, down to 4 x 4: three for images of 32 x 32. The posterior
+    starts narrow: at a variance of 1, codes that still say little drown in noise, and some seeds
+    of a VAE then sit at the mean image for epochs.
     """
 
-    def __init__(self, latent_dim: int, channels: tuple[int, int, int] = (16, 32, 32)) -> None:
+    def __init__(self, latent_dim: int, channels: tuple[int, ...] = (16, 32, 32)) -> None:
         super().__init__()
-        a, b, c = channels
-        self.features = nn.Sequential(
-            nn.Conv2d(1, a, 4, 2, 1), nn.SiLU(),
-            nn.Conv2d(a, b, 4, 2, 1), nn.SiLU(),
-            nn.Conv2d(b, c, 4, 2, 1), nn.SiLU(),
-            nn.Flatten(), nn.Linear(c * 16, 128), nn.SiLU(),
-        )  # fmt: skip
+        layers: list[nn.Module] = []
+        for before, after in zip((1, *channels), channels, strict=False):
+            layers += [nn.Conv2d(before, after, 4, 2, 1), nn.SiLU()]
+        hidden = [nn.Flatten(), nn.Linear(channels[-1] * 16, 128), nn.SiLU()]
+        self.features = nn.Sequential(*layers, *hidden)
         self.embedding = nn.Linear(128, latent_dim)
         self.log_var = nn.Linear(128, latent_dim)
         nn.init.constant_(self.log_var.bias, -3.0)
 
-    def forward(self, x: Tensor) -> ModelOutput:  # (B, 1, 32, 32)
+    def forward(self, x: Tensor) -> ModelOutput:  # (B, 1, S, S)
         features = self.features(x)
         return ModelOutput(
             embedding=self.embedding(features), log_covariance=self.log_var(features)
@@ -38,18 +37,17 @@ class ConvDecoder(BaseDecoder):
     def __init__(
         self,
         latent_dim: int,
-        mean_image: Tensor,  # (1, 32, 32)
-        channels: tuple[int, int, int] = (16, 32, 32),
+        mean_image: Tensor,  # (1, S, S)
+        channels: tuple[int, ...] = (16, 32, 32),
     ) -> None:
         super().__init__()
-        a, b, c = channels
-        self.layers = nn.Sequential(
-            nn.Linear(latent_dim, 128), nn.SiLU(),
-            nn.Linear(128, c * 16), nn.SiLU(), nn.Unflatten(1, (c, 4, 4)),
-            nn.ConvTranspose2d(c, b, 4, 2, 1), nn.SiLU(),
-            nn.ConvTranspose2d(b, a, 4, 2, 1), nn.SiLU(),
-            nn.ConvTranspose2d(a, 1, 4, 2, 1, bias=False),
-        )  # fmt: skip
+        first, *widths = channels[::-1]
+        layers = [nn.Linear(latent_dim, 128), nn.SiLU(), nn.Linear(128, first * 16), nn.SiLU()]
+        layers.append(nn.Unflatten(1, (first, 4, 4)))
+        for before, after in zip((first, *widths), widths, strict=False):
+            layers += [nn.ConvTranspose2d(before, after, 4, 2, 1), nn.SiLU()]
+        layers.append(nn.ConvTranspose2d(channels[0], 1, 4, 2, 1, bias=False))
+        self.layers = nn.Sequential(*layers)
         self.bias = nn.Parameter(mean_image.clone())
 
     def forward(self, z: Tensor) -> ModelOutput:  # (B, L)

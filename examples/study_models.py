@@ -1,0 +1,258 @@
+"""What the study trains beside the library's own models: competitors, and remedies tried.
+
+The competitors are written as they were published, as small as that allows, on the networks, the
+pairs and the beta-VAE that the gated models have. The remedies are the gated beta-VAE, changed.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from networks import ConvEncoder
+from pythae.models import BetaVAE
+from pythae.models.base.base_utils import ModelOutput
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pythae_gated import DIPVAE, GatedBetaVAE, GatedDIPVAE, Partitions
+
+NOISE = 0.02**0.5  # standard deviation of a pixel for DIP-VAE, as a beta of 0.02 stands for
+
+
+class _InUnitsOfNoise:
+    """DIP-VAE weighs its KL by 1, so its squared error is told in units of the pixels' noise."""
+
+    def loss_function(self, recon_x: Tensor, x: Tensor, *args: Any) -> Any:
+        return super().loss_function(recon_x / NOISE, x / NOISE, *args)  # type: ignore[misc]
+
+
+class FacesDIPVAE(_InUnitsOfNoise, DIPVAE):
+    """DIP-VAE on faces."""
+
+
+class GatedFacesDIPVAE(_InUnitsOfNoise, GatedDIPVAE):
+    """Gated DIP-VAE on faces."""
+
+
+class GroupVAE(BetaVAE):
+    """Both images of a pair, with one posterior in the dimensions that they are known to share.
+
+    Bouchacourt, Tomioka and Nowozin, "Multi-Level Variational Autoencoder", AAAI 2018; averaged
+    as in Hosoya, "Group-based learning of disentangled representations", IJCAI 2019, and
+    Locatello et al., ICML 2020 (there: GVAE): means and variances are averaged.
+    """
+
+    def __init__(self, config: Any, encoder: Any, decoder: Any, partitions: Partitions) -> None:
+        super().__init__(config, encoder, decoder)
+        self.partitions = partitions
+
+    def forward(self, inputs: Mapping[str, Any], **kwargs: Any) -> ModelOutput:
+        x = torch.cat([inputs["data"], inputs["target"]])
+        encoded = self.encoder(x)
+        mu, log_var = encoded.embedding, encoded.log_covariance
+        shared = self.shared(mu, log_var, inputs["gate"]).repeat(2, 1)
+        mu = torch.where(shared, (mu + mu.roll(len(mu) // 2, 0)) / 2, mu)
+        variance = log_var.exp()
+        averaged = ((variance + variance.roll(len(mu) // 2, 0)) / 2).log()
+        log_var = torch.where(shared, averaged, log_var)
+        z, _ = self._sample_gauss(mu, torch.exp(log_var / 2))
+        recon_x = self.decoder(z)["reconstruction"]
+        loss, recon_loss, kld = self.loss_function(recon_x, x, mu, log_var, z)
+        return ModelOutput(loss=loss, recon_loss=recon_loss, reg_loss=kld)
+
+    def shared(self, mu: Tensor, log_var: Tensor, gate: Tensor) -> Tensor:  # (B, L) of bool
+        """The dimensions that a pair is known to share: those of its open partitions."""
+        return self.partitions.expand(gate)
+
+
+class AdaGVAE(GroupVAE):
+    """As Group-VAE, but what a pair shares is guessed: where the posteriors differ least.
+
+    Locatello et al., "Weakly-Supervised Disentanglement Without Compromises", ICML 2020, section
+    4: a dimension is shared where the KL between both posteriors is below the midpoint between
+    the pair's least and largest.
+    """
+
+    def shared(self, mu: Tensor, log_var: Tensor, gate: Tensor) -> Tensor:  # (B, L) of bool
+        """The dimensions whose posteriors differ less than half-way."""
+        (mu_x, mu_t), (log_x, log_t) = mu.detach().chunk(2), log_var.detach().chunk(2)
+        kl = (log_t - log_x + (log_x.exp() + (mu_x - mu_t).square()) / log_t.exp() - 1) / 2
+        return kl < (kl.amin(1, keepdim=True) + kl.amax(1, keepdim=True)) / 2
+
+
+class MatchPairing(BetaVAE):
+    """A generator whose pairs, with the shared dimensions equal, look like the real pairs.
+
+    Shu et al., "Weakly Supervised Disentanglement with Guarantees", ICLR 2020: match pairing. Its
+    generative model is Group-VAE's; what differs is that it is learned against a discriminator
+    of pairs, and that the encoder learns to invert the generator on what it makes. For Pythae's
+    `AdversarialTrainer`, with the hinge loss and spectral normalisation.
+    """
+
+    def __init__(
+        self, config: Any, encoder: Any, decoder: Any, discriminator: Any, partitions: Partitions
+    ) -> None:
+        super().__init__(config, encoder, decoder)
+        self.discriminator = discriminator
+        self.partitions = partitions
+
+    def forward(self, inputs: Mapping[str, Any], **kwargs: Any) -> ModelOutput:
+        x, t, gate = inputs["data"], inputs["target"], inputs["gate"]
+        shared = self.partitions.expand(gate) | (x == t).flatten(1).all(1, keepdim=True)
+        z_x = torch.randn_like(shared, dtype=x.dtype)
+        z_t = torch.where(shared, z_x, torch.randn_like(z_x))
+        made = self.decoder(torch.cat([z_x, z_t]))["reconstruction"]
+        real = self.discriminator(x, t, gate)
+        against = self.discriminator(*made.detach().chunk(2), gate)
+        fooled = self.discriminator(*made.chunk(2), gate)
+        encoded = self.encoder(made.detach())
+        apart = (torch.cat([z_x, z_t]) - encoded.embedding).square()
+        misfit = (encoded.log_covariance + apart / encoded.log_covariance.exp()).sum(1) / 2
+        discriminator_loss = (1 - real).relu().mean() + (1 + against).relu().mean()
+        autoencoder_loss = misfit.mean() - fooled.mean()
+        return ModelOutput(
+            loss=autoencoder_loss + discriminator_loss,
+            autoencoder_loss=autoencoder_loss,
+            discriminator_loss=discriminator_loss,
+            update_discriminator=True,
+            update_encoder=True,
+            update_decoder=True,
+        )
+
+
+class PairDiscriminator(nn.Module):
+    """Says of two images, and of the partitions that they share, whether they are a real pair."""
+
+    def __init__(self, n_partitions: int, channels: tuple[int, ...]) -> None:
+        super().__init__()
+        normalise = nn.utils.parametrizations.spectral_norm
+        features = ConvEncoder(1, channels).features
+        features[0] = nn.Conv2d(2, channels[0], 4, 2, 1)  # the pair, as two channels
+        for layer in features.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                normalise(layer)
+        self.features = features
+        self.judge = normalise(nn.Linear(128, n_partitions + 1))
+
+    def forward(self, x: Tensor, t: Tensor, gate: Tensor) -> Tensor:  # (B,)
+        judged = self.judge(self.features(torch.cat([x, t], dim=1)))
+        return judged[:, 0] + (judged[:, 1:] * gate).sum(1)
+
+
+class SupervisedBetaVAE(BetaVAE):
+    """A beta-VAE with a linear head for each labelled factor, on its partition's code.
+
+    The cross-entropy of a label, in nats, is added to the loss; -1 is an unknown label.
+    """
+
+    def __init__(
+        self,
+        config: Any,
+        encoder: Any,
+        decoder: Any,
+        partitions: Partitions,
+        heads: Mapping[str, tuple[str, int]],  # factor -> its partition, how many values
+    ) -> None:
+        super().__init__(config, encoder, decoder)
+        self.partitions = partitions
+        self.read = {factor: partition for factor, (partition, _) in heads.items()}
+        self.heads = nn.ModuleDict(
+            {
+                factor: nn.Linear(partitions.sizes[partition], n_values)
+                for factor, (partition, n_values) in heads.items()
+            }
+        )
+
+    def forward(self, inputs: Mapping[str, Any], **kwargs: Any) -> ModelOutput:
+        output = super().forward(inputs, **kwargs)
+        codes = self.partitions.split(output["z"])
+        for labels, (factor, head) in zip(
+            inputs["labels"].unbind(1), self.heads.items(), strict=True
+        ):
+            misfit = functional.cross_entropy(
+                head(codes[self.read[factor]]), labels.long(), ignore_index=-1, reduction="sum"
+            )
+            output["loss"] = output["loss"] + misfit / len(labels)
+        return output
+
+
+class CostlyRest(GatedBetaVAE):
+    """A remedy: the KL of the rest weighs five times as much."""
+
+    def loss_function(
+        self, recon_x: Tensor, x: Tensor, mu: Tensor, log_var: Tensor, z: Tensor
+    ) -> Any:
+        loss, recon_loss, kld = super().loss_function(recon_x, x, mu, log_var, z)
+        nats = (mu.square() + log_var.exp() - 1 - log_var) / 2
+        rest, _ = _rest_and_others(self.partitions, nats)
+        return loss + 4 * self.beta * rest.sum(1).mean(), recon_loss, kld
+
+
+class IndependentRest(GatedBetaVAE):
+    """A remedy: the dependence (HSIC) of the rest on the other codes is a loss.
+
+    Gretton et al., "Measuring statistical dependence with Hilbert-Schmidt norms", ALT 2005.
+    """
+
+    weight = 10.0
+
+    def loss_function(
+        self, recon_x: Tensor, x: Tensor, mu: Tensor, log_var: Tensor, z: Tensor
+    ) -> Any:
+        loss, recon_loss, kld = super().loss_function(recon_x, x, mu, log_var, z)
+        rest, others = _rest_and_others(self.partitions, z)
+        return loss + self.weight * hsic(rest, others.detach()), recon_loss, kld
+
+
+class BlindRest(GatedBetaVAE):
+    """A remedy: the rest is trained against a network that tells the other codes from it.
+
+    By gradient reversal: Ganin et al., "Domain-Adversarial Training of Neural Networks", JMLR
+    2016.
+    """
+
+    weight = 1.0
+
+    def __init__(self, config: Any, encoder: Any, decoder: Any) -> None:
+        super().__init__(config, encoder, decoder)
+        rest, others = _rest_and_others(self.partitions, torch.zeros(1, self.latent_dim))
+        self.guess = nn.Sequential(
+            nn.Linear(rest.shape[1], 128), nn.SiLU(), nn.Linear(128, others.shape[1])
+        )
+
+    def loss_function(
+        self, recon_x: Tensor, x: Tensor, mu: Tensor, log_var: Tensor, z: Tensor
+    ) -> Any:
+        loss, recon_loss, kld = super().loss_function(recon_x, x, mu, log_var, z)
+        rest, others = _rest_and_others(self.partitions, z)
+        rest = rest.view_as(rest)
+        if rest.requires_grad:
+            rest.register_hook(lambda gradient: -self.weight * gradient)
+        missed = (self.guess(rest) - others.detach()).square().mean()
+        return loss + missed, recon_loss, kld
+
+
+def hsic(
+    x: Tensor,  # (B, Dx)
+    y: Tensor,  # (B, Dy)
+) -> Tensor:
+    """The Hilbert-Schmidt independence criterion, with Gaussian kernels as wide as the space."""
+    kernels = []
+    for codes in (x, y):
+        kernel = torch.exp(-torch.cdist(codes, codes).square() / (2 * codes.shape[1]))
+        kernels.append(kernel - kernel.mean(0) - kernel.mean(1, keepdim=True) + kernel.mean())
+    return (kernels[0] * kernels[1]).mean()
+
+
+def _rest_and_others(partitions: Partitions, codes: Tensor) -> tuple[Tensor, Tensor]:
+    parts = partitions.split(codes)
+    rest = torch.cat([parts[name] for name in partitions.rest], dim=1)
+    others = [part for name, part in parts.items() if name not in partitions.rest]
+    return rest, torch.cat(others, dim=1)
+
+
+REMEDIES = {
+    "costly rest": CostlyRest,
+    "independent rest": IndependentRest,
+    "blind rest": BlindRest,
+}
