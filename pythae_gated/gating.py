@@ -46,14 +46,17 @@ def gate_gradient(
     """
     if mask.dtype != torch.bool:
         raise GateError(f"a mask of dtype {mask.dtype}: expected torch.bool")
-    if mask.ndim > z.ndim or any(
-        m not in (1, n) for m, n in zip(mask.shape[::-1], z.shape[::-1], strict=False)
-    ):
+    if mask.shape != z.shape and not _broadcasts(mask, z):
         raise GateError(
             f"a mask of shape {tuple(mask.shape)} does not broadcast to values of shape "
             f"{tuple(z.shape)}"
         )
     return torch.where(mask, z, z.detach())
+
+
+def _broadcasts(mask: Tensor, z: Tensor) -> bool:
+    sizes = zip(mask.shape[::-1], z.shape[::-1], strict=False)
+    return mask.ndim <= z.ndim and all(m in (1, n) for m, n in sizes)
 
 
 class GatedMixin(PartitionedCodes):

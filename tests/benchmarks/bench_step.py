@@ -7,6 +7,7 @@ held before its first step.
 """
 
 import argparse
+import ctypes
 import statistics
 import subprocess
 import sys
@@ -62,11 +63,14 @@ def ratio(ours: Callable[[], None], theirs: Callable[[], None], seconds: float) 
     return statistics.median(ratios[2:])
 
 
-def settle() -> None:
-    """Let the allocator learn large blocks, or it returns them after every small step."""
-    step = make_step("BetaVAE", 2048, None)
-    for _ in range(5):
-        step()
+def keep_freed_memory() -> None:
+    """Have the C library (glibc) keep what is freed: whether it gives pages back after a step,
+    to fetch them in the next, hangs on the heap's layout and can make a step half as slow again.
+    """
+    libc = ctypes.CDLL("libc.so.6")
+    trim_threshold, mmap_threshold = -1, -3  # the names in malloc.h
+    libc.mallopt(trim_threshold, 2**31 - 1)
+    libc.mallopt(mmap_threshold, 2**25)
 
 
 def peak_memory(name: str, batch_size: int, closed: str | None) -> float:
@@ -103,7 +107,7 @@ def main() -> None:
         name, batch_size, closed = args.memory
         print_memory(name, int(batch_size), None if closed == "parent" else closed)
         return
-    settle()
+    keep_freed_memory()
     print("| model | batch | input, time | target, time | input, memory (MB, ours / Pythae's) |")
     print("| --- | --- | --- | --- | --- |")
     for name in CONFIGS:

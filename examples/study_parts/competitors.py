@@ -14,24 +14,7 @@ from pythae.models.base.base_utils import ModelOutput
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pythae_gated import DIPVAE, GatedBetaVAE, GatedDIPVAE, Partitions
-
-NOISE = 0.02**0.5  # standard deviation of a pixel for DIP-VAE, as a beta of 0.02 stands for
-
-
-class _InUnitsOfNoise:
-    """DIP-VAE weighs its KL by 1, so its squared error is told in units of the pixels' noise."""
-
-    def loss_function(self, recon_x: Tensor, x: Tensor, *args: Any) -> Any:
-        return super().loss_function(recon_x / NOISE, x / NOISE, *args)  # type: ignore[misc]
-
-
-class FacesDIPVAE(_InUnitsOfNoise, DIPVAE):
-    """DIP-VAE on faces."""
-
-
-class GatedFacesDIPVAE(_InUnitsOfNoise, GatedDIPVAE):
-    """Gated DIP-VAE on faces."""
+from pythae_gated import Partitions
 
 
 class GroupVAE(BetaVAE):
@@ -174,85 +157,3 @@ class SupervisedBetaVAE(BetaVAE):
             )
             output["loss"] = output["loss"] + misfit / len(labels)
         return output
-
-
-class CostlyRest(GatedBetaVAE):
-    """A remedy: the KL of the rest weighs five times as much."""
-
-    def loss_function(
-        self, recon_x: Tensor, x: Tensor, mu: Tensor, log_var: Tensor, z: Tensor
-    ) -> Any:
-        loss, recon_loss, kld = super().loss_function(recon_x, x, mu, log_var, z)
-        nats = (mu.square() + log_var.exp() - 1 - log_var) / 2
-        rest, _ = _rest_and_others(self.partitions, nats)
-        return loss + 4 * self.beta * rest.sum(1).mean(), recon_loss, kld
-
-
-class IndependentRest(GatedBetaVAE):
-    """A remedy: the dependence (HSIC) of the rest on the other codes is a loss.
-
-    Gretton et al., "Measuring statistical dependence with Hilbert-Schmidt norms", ALT 2005.
-    """
-
-    weight = 10.0
-
-    def loss_function(
-        self, recon_x: Tensor, x: Tensor, mu: Tensor, log_var: Tensor, z: Tensor
-    ) -> Any:
-        loss, recon_loss, kld = super().loss_function(recon_x, x, mu, log_var, z)
-        rest, others = _rest_and_others(self.partitions, z)
-        return loss + self.weight * hsic(rest, others.detach()), recon_loss, kld
-
-
-class BlindRest(GatedBetaVAE):
-    """A remedy: the rest is trained against a network that tells the other codes from it.
-
-    By gradient reversal: Ganin et al., "Domain-Adversarial Training of Neural Networks", JMLR
-    2016.
-    """
-
-    weight = 1.0
-
-    def __init__(self, config: Any, encoder: Any, decoder: Any) -> None:
-        super().__init__(config, encoder, decoder)
-        rest, others = _rest_and_others(self.partitions, torch.zeros(1, self.latent_dim))
-        self.guess = nn.Sequential(
-            nn.Linear(rest.shape[1], 128), nn.SiLU(), nn.Linear(128, others.shape[1])
-        )
-
-    def loss_function(
-        self, recon_x: Tensor, x: Tensor, mu: Tensor, log_var: Tensor, z: Tensor
-    ) -> Any:
-        loss, recon_loss, kld = super().loss_function(recon_x, x, mu, log_var, z)
-        rest, others = _rest_and_others(self.partitions, z)
-        rest = rest.view_as(rest)
-        if rest.requires_grad:
-            rest.register_hook(lambda gradient: -self.weight * gradient)
-        missed = (self.guess(rest) - others.detach()).square().mean()
-        return loss + missed, recon_loss, kld
-
-
-def hsic(
-    x: Tensor,  # (B, Dx)
-    y: Tensor,  # (B, Dy)
-) -> Tensor:
-    """The Hilbert-Schmidt independence criterion, with Gaussian kernels as wide as the space."""
-    kernels = []
-    for codes in (x, y):
-        kernel = torch.exp(-torch.cdist(codes, codes).square() / (2 * codes.shape[1]))
-        kernels.append(kernel - kernel.mean(0) - kernel.mean(1, keepdim=True) + kernel.mean())
-    return (kernels[0] * kernels[1]).mean()
-
-
-def _rest_and_others(partitions: Partitions, codes: Tensor) -> tuple[Tensor, Tensor]:
-    parts = partitions.split(codes)
-    rest = torch.cat([parts[name] for name in partitions.rest], dim=1)
-    others = [part for name, part in parts.items() if name not in partitions.rest]
-    return rest, torch.cat(others, dim=1)
-
-
-REMEDIES = {
-    "costly rest": CostlyRest,
-    "independent rest": IndependentRest,
-    "blind rest": BlindRest,
-}

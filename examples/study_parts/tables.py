@@ -1,14 +1,14 @@
-"""Tables and figures of the study, made from its lines alone."""
+"""The study's tables, made from its lines alone."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from quickstart import INTENDED, PARTITIONS
 from scipy.stats import t as student
-from study_training import Run
+
+from study_parts.runs import Run
 
 Line: TypeAlias = Mapping[str, Any]
 Groups: TypeAlias = dict[Run, list[Line]]  # the runs that differ by their seed alone
@@ -42,22 +42,18 @@ LEAKING = "leakage of the pose"
 POSE = ("yaw", "pitch")
 
 
-def write_report(lines: Iterable[Line], output: Path) -> str:
-    """Save the tables (study.md) and the figures (study_*.png), and return the tables.
-
-    What has no lines yet is left out.
-    """
+def group(lines: Iterable[Line]) -> Groups:
+    """The lines by their run, whatever the seed."""
     groups: Groups = {}
     for line in lines:
         groups.setdefault(replace(Run(**line["run"]), seed=0), []).append(line)
+    return groups
+
+
+def write_tables(groups: Groups) -> str:
+    """All tables, as Markdown; what has no lines yet is left out."""
     tables = [table(groups) for table in TABLES]
-    text = "\n\n".join(table for table in tables if table) + "\n"
-    (output / "study.md").write_text(text)
-    for name, draw in CHARTS.items():
-        figure = draw(groups)
-        if figure is not None:
-            figure.savefig(output / f"study_{name}.png", dpi=80, metadata={"Software": None})
-    return text
+    return "\n\n".join(table for table in tables if table) + "\n"
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
@@ -83,23 +79,23 @@ def as_table(
     seeds = sorted({len(lines) for lines in rows.values()})
     runs = "one run" if seeds == [1] else f"{' to '.join(map(str, seeds))} runs each"
     head = [f"**{title}** ({runs})", "", f"| | {' | '.join(columns)} |"]
-    body = [
-        f"| {name} | {' | '.join(told([get(line) for line in lines]) for get in columns.values())} |"
-        for name, lines in rows.items()
-    ]
+    body = []
+    for name, lines in rows.items():
+        cells = [told([get(line) for line in lines]) for get in columns.values()]
+        body.append(f"| {' | '.join([name, *cells])} |")
     return "\n".join([*head, "| --- |" + " --- |" * len(columns), *body])
 
 
-def _of_part(groups: Groups, part: str) -> Groups:
+def of_part(groups: Groups, part: str) -> Groups:
     return {run: lines for run, lines in groups.items() if run.part == part}
 
 
-def _plain(groups: Groups, backbone: str, scheme: str, labelled: str = "rest") -> list[Line]:
+def of_claim(groups: Groups, backbone: str, scheme: str, labelled: str = "rest") -> list[Line]:
     """The claim's lines of one model."""
     return next(
         (
             lines
-            for run, lines in _of_part(groups, "claim").items()
+            for run, lines in of_part(groups, "claim").items()
             if (run.backbone, run.scheme, run.labelled) == (backbone, scheme, labelled)
         ),
         [],
@@ -108,14 +104,15 @@ def _plain(groups: Groups, backbone: str, scheme: str, labelled: str = "rest") -
 
 def grid_table(groups: Groups) -> str:
     """What the weights were chosen by."""
-    found = _of_part(groups, "grid")
+    found = of_part(groups, "grid")
     score = {"mean of D, C, I": lambda line: np.mean([FIGURES[name](line) for name in "DCI"])}
     rows = {
-        f"{BACKBONES[run.backbone]}, {SCHEMES[run.scheme]}, {run.weight:g}": lines
+        f"{BACKBONES[run.backbone] if run.scheme == 'ungated' else SCHEMES[run.scheme]}, "
+        f"{run.weight:g}": lines
         for run, lines in found.items()
     }
-    names = ("D", "C", "I", "error")
-    return as_table("Weights", rows, {**{name: FIGURES[name] for name in names}, **score})
+    shown = {name: FIGURES[name] for name in ("D", "C", "I", "error")}
+    return as_table("Weight of the KL, on a seed of its own", rows, shown | score)
 
 
 def claim_table(groups: Groups) -> str:
@@ -124,7 +121,7 @@ def claim_table(groups: Groups) -> str:
     for backbone in BACKBONES:
         for scheme in ("ungated", "input", "target"):
             for labelled in ("rest", "all"):
-                lines = _plain(groups, backbone, scheme, labelled)
+                lines = of_claim(groups, backbone, scheme, labelled)
                 said = "" if scheme == "ungated" else f", {LABELLED[labelled]}"
                 if lines:
                     rows[f"{BACKBONES[backbone]}, {SCHEMES[scheme]}{said}"] = lines
@@ -142,7 +139,7 @@ def parting_table(groups: Groups) -> str:
         f"{BACKBONES[backbone]}, {SCHEMES[scheme]}": lines
         for backbone in BACKBONES
         for scheme in ("ungated", "input", "target")
-        if (lines := _plain(groups, backbone, scheme))
+        if (lines := of_claim(groups, backbone, scheme))
     }
     return as_table("Pose and expression, each partition alone (R2)", rows, columns)
 
@@ -157,18 +154,18 @@ def weak_table(groups: Groups) -> str:
     rows = {
         name: lines
         for part in ("weak", "noisy")
-        for name, lines in _curve(groups, part).items()
-        if len(_of_part(groups, part))
+        for name, lines in curve(groups, part).items()
+        if len(of_part(groups, part))
     }
     columns = {f"{meant} from {meant}": _score(meant, meant) for meant in PARTITIONS}
     return as_table("Few and wrong labels", rows, FIGURES | columns)
 
 
-def _curve(groups: Groups, part: str) -> dict[str, list[Line]]:
+def curve(groups: Groups, part: str) -> dict[str, list[Line]]:
     """What is said of the labels -> its lines, beginning with all of them, and right."""
-    found = _of_part(groups, part)
+    found = of_part(groups, part)
     seeds = {line["run"]["seed"] for lines in found.values() for line in lines}
-    first = [line for line in _plain(groups, "beta", "target") if line["run"]["seed"] in seeds]
+    first = [line for line in of_claim(groups, "beta", "target") if line["run"]["seed"] in seeds]
     said = {"all labelled, none wrong": first} if first else {}
     for run in sorted(found, key=lambda run: (-run.share, run.wrong)):
         name = f"{run.share:.0%} labelled" if part == "weak" else f"{run.wrong:.0%} wrong"
@@ -178,17 +175,19 @@ def _curve(groups: Groups, part: str) -> dict[str, list[Line]]:
 
 def competitor_table(groups: Groups) -> str:
     """The gated beta-VAE and others with the same labels."""
-    return as_table("Competitors", _competitors(groups), FIGURES | {LEAKING: _pose_leakage})
+    return as_table("Competitors", competitors(groups), FIGURES | {LEAKING: _pose_leakage})
 
 
-def _competitors(groups: Groups) -> dict[str, list[Line]]:
+def competitors(groups: Groups) -> dict[str, list[Line]]:
     others = {
         f"{SCHEMES[run.scheme]} ({run.weight:g})": lines
-        for run, lines in _of_part(groups, "competitors").items()
+        for run, lines in of_part(groups, "competitors").items()
     }
     if not others:
         return {}
-    own = {SCHEMES[name]: _plain(groups, "beta", name) for name in ("ungated", "input", "target")}
+    own = {
+        SCHEMES[name]: of_claim(groups, "beta", name) for name in ("ungated", "input", "target")
+    }
     return {name: lines for name, lines in (own | others).items() if lines}
 
 
@@ -198,11 +197,11 @@ def _pose_leakage(line: Line) -> float:
 
 def remedy_table(groups: Groups) -> str:
     """What was tried against the rest's leakage, and against the larger error."""
-    found = _of_part(groups, "remedies")
+    found = of_part(groups, "remedies")
     if not found:
         return ""
     seeds = {line["run"]["seed"] for lines in found.values() for line in lines}
-    plain = _plain(groups, "beta", "target")
+    plain = of_claim(groups, "beta", "target")
     rows = {"as it is": [line for line in plain if line["run"]["seed"] in seeds]}
     rows |= {run.option or run.scheme: lines for run, lines in found.items()}
     identity = {"identity told": lambda line: line["informativeness"]["identity"]}
@@ -212,7 +211,7 @@ def remedy_table(groups: Groups) -> str:
 
 def photograph_table(groups: Groups) -> str:
     """Accuracy of each label from each partition alone."""
-    found = _of_part(groups, "photographs")
+    found = of_part(groups, "photographs")
     if not found:
         return ""
     lines = next(iter(found.values()))
@@ -229,7 +228,7 @@ def photograph_table(groups: Groups) -> str:
 
 def cost_table(groups: Groups) -> str:
     """Seconds of training over the ungated model's in the same round."""
-    found = _of_part(groups, "cost")
+    found = of_part(groups, "cost")
     schemes = {
         'gated, `"input"`': "input",
         'gated, `"target"`, as many images decoded': "target",
@@ -245,109 +244,6 @@ def cost_table(groups: Groups) -> str:
     return as_table("Cost: time of training over the ungated model's", rows, columns)
 
 
-def claim_chart(groups: Groups) -> Any:
-    """D, C, I, alignment and leakage, a panel for each backbone."""
-    panels = {
-        BACKBONES[backbone]: {
-            SCHEMES[scheme].replace("`", ""): lines
-            for scheme in ("ungated", "input", "target")
-            if (lines := _plain(groups, backbone, scheme))
-        }
-        for backbone in BACKBONES
-    }
-    return _bars({name: rows for name, rows in panels.items() if rows})
-
-
-def competitor_chart(groups: Groups) -> Any:
-    """The same for the competitors."""
-    rows = {name.replace("`", ""): each for name, each in _competitors(groups).items()}
-    return _bars({"equal supervision": rows} if rows else {})
-
-
-def _bars(panels: dict[str, dict[str, list[Line]]]) -> Any:
-    if not panels:
-        return None
-    from matplotlib.figure import Figure
-
-    names = ("D", "C", "I", "alignment", "leakage")
-    figure = Figure(figsize=(4.2 * max(len(panels), 2), 3.6), layout="constrained")
-    for axes, (title, rows) in zip(
-        np.atleast_1d(figure.subplots(1, len(panels), sharey=True)), panels.items(), strict=True
-    ):
-        width = 0.8 / len(rows)
-        for i, (label, lines) in enumerate(rows.items()):
-            means, halves = zip(
-                *(interval([FIGURES[name](line) for line in lines]) for name in names), strict=True
-            )
-            at = np.arange(len(names)) + (i - (len(rows) - 1) / 2) * width
-            axes.bar(at, means, width, yerr=np.nan_to_num(halves), label=label, capsize=2)
-        axes.set(title=title, ylim=(0, 1.05), xticks=range(len(names)), xticklabels=names)
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4))
-    return figure
-
-
-def parting_chart(groups: Groups) -> Any:
-    """Which partition alone tells which factor: ungated beside gated beta-VAE."""
-    shown = {
-        SCHEMES[scheme].replace("`", ""): lines
-        for scheme in ("ungated", "input", "target")
-        if (lines := _plain(groups, "beta", scheme))
-    }
-    if not shown:
-        return None
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4 * len(shown), 2.6), layout="constrained")
-    for axes, (title, lines) in zip(
-        np.atleast_1d(figure.subplots(1, len(shown))), shown.items(), strict=True
-    ):
-        table = np.array(
-            [
-                [np.mean([line["scores"][name][factor] for line in lines]) for factor in INTENDED]
-                for name in PARTITIONS
-            ]
-        )
-        axes.imshow(table, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-        for (row, column), value in np.ndenumerate(table):
-            ink = "white" if value > 0.6 else "black"
-            axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=ink)
-        axes.set_xticks(range(len(INTENDED)), INTENDED, rotation=30, ha="right")
-        axes.set_yticks(range(len(PARTITIONS)), PARTITIONS)
-        axes.set_title(title)
-    return figure
-
-
-def weak_chart(groups: Groups) -> Any:
-    """Scores against the share that is labelled, and against the share that is wrong."""
-    curves = {part: _curve(groups, part) for part in ("weak", "noisy")}
-    if not all(len(curve) > 1 for curve in curves.values()):
-        return None
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
-    titles = {"weak": "share of images labelled", "noisy": "share of labels that are wrong"}
-    for axes, (part, curve) in zip(
-        figure.subplots(1, 2, sharey=True), curves.items(), strict=True
-    ):
-        key = "share" if part == "weak" else "wrong"
-        x = [100 * lines[0]["run"][key] for lines in curve.values()]
-        for name in ("D", "C", "I", "alignment", "leakage"):
-            points = [interval([FIGURES[name](line) for line in each]) for each in curve.values()]
-            means, halves = np.array(points).T
-            (drawn,) = axes.plot(x, means, "o-", label=name)
-            axes.fill_between(
-                x, means - halves, means + halves, alpha=0.15, color=drawn.get_color()
-            )
-        if part == "weak":
-            axes.set_xscale("log")
-        axes.set_xticks(x, [f"{value:g} %" for value in x])
-        axes.minorticks_off()
-        axes.set(xlabel=titles[part], ylim=(0, 1.05))
-    axes.legend(loc="center right")
-    return figure
-
-
 TABLES = (
     grid_table,
     claim_table,
@@ -358,9 +254,3 @@ TABLES = (
     photograph_table,
     cost_table,
 )
-CHARTS = {
-    "claim": claim_chart,
-    "parting": parting_chart,
-    "weak": weak_chart,
-    "competitors": competitor_chart,
-}

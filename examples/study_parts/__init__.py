@@ -1,0 +1,1 @@
+"""What study.py is made of."""

@@ -1,0 +1,127 @@
+"""The study's figures."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from quickstart import INTENDED, PARTITIONS
+
+from study_parts.tables import (
+    BACKBONES,
+    FIGURES,
+    SCHEMES,
+    Groups,
+    Line,
+    competitors,
+    curve,
+    interval,
+    of_claim,
+)
+
+
+def claim_chart(groups: Groups) -> Any:
+    """D, C, I, alignment and leakage, a panel for each backbone."""
+    panels = {
+        BACKBONES[backbone]: {
+            SCHEMES[scheme].replace("`", ""): lines
+            for scheme in ("ungated", "input", "target")
+            if (lines := of_claim(groups, backbone, scheme))
+        }
+        for backbone in BACKBONES
+    }
+    return _bars({name: rows for name, rows in panels.items() if rows})
+
+
+def competitor_chart(groups: Groups) -> Any:
+    """The same for the competitors."""
+    rows = {name.replace("`", ""): each for name, each in competitors(groups).items()}
+    return _bars({"equal supervision": rows} if rows else {})
+
+
+def _bars(panels: dict[str, dict[str, list[Line]]]) -> Any:
+    if not panels:
+        return None
+    names = ("D", "C", "I", "alignment", "leakage")
+    figure = Figure(figsize=(4.2 * max(len(panels), 2), 3.6), layout="constrained")
+    grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)
+    for axes, (title, rows) in zip(grid[0], panels.items(), strict=True):
+        width = 0.8 / len(rows)
+        for i, (label, lines) in enumerate(rows.items()):
+            means, halves = zip(
+                *(interval([FIGURES[name](line) for line in lines]) for name in names), strict=True
+            )
+            at = np.arange(len(names)) + (i - (len(rows) - 1) / 2) * width
+            axes.bar(at, means, width, yerr=np.nan_to_num(halves), label=label, capsize=2)
+        axes.set(title=title, ylim=(0, 1.05), xticks=range(len(names)), xticklabels=names)
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4))
+    return figure
+
+
+def parting_chart(groups: Groups) -> Any:
+    """Which partition alone tells which factor: ungated beside gated beta-VAE."""
+    shown = {
+        SCHEMES[scheme].replace("`", ""): lines
+        for scheme in ("ungated", "input", "target")
+        if (lines := of_claim(groups, "beta", scheme))
+    }
+    if not shown:
+        return None
+    figure = Figure(figsize=(4 * len(shown), 2.6), layout="constrained")
+    grid = figure.subplots(1, len(shown), squeeze=False)
+    for axes, (title, lines) in zip(grid[0], shown.items(), strict=True):
+        table = np.array(
+            [
+                [np.mean([line["scores"][name][factor] for line in lines]) for factor in INTENDED]
+                for name in PARTITIONS
+            ]
+        )
+        axes.imshow(table, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        for (row, column), value in np.ndenumerate(table):
+            ink = "white" if value > 0.6 else "black"
+            axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=ink)
+        axes.set_xticks(range(len(INTENDED)), INTENDED, rotation=30, ha="right")
+        axes.set_yticks(range(len(PARTITIONS)), PARTITIONS)
+        axes.set_title(title)
+    return figure
+
+
+def weak_chart(groups: Groups) -> Any:
+    """Scores against the share that is labelled, and against the share that is wrong."""
+    curves = {part: curve(groups, part) for part in ("weak", "noisy")}
+    if not all(len(each) > 1 for each in curves.values()):
+        return None
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    titles = {"weak": "share of images labelled", "noisy": "share of labels that are wrong"}
+    both = figure.subplots(1, 2, sharey=True)
+    for axes, (part, points) in zip(both, curves.items(), strict=True):
+        key = "share" if part == "weak" else "wrong"
+        x = [100 * lines[0]["run"][key] for lines in points.values()]
+        for name in ("D", "C", "I", "alignment", "leakage"):
+            values = [[FIGURES[name](line) for line in lines] for lines in points.values()]
+            means, halves = np.array([interval(each) for each in values]).T
+            axes.errorbar(x, means, halves, marker="o", capsize=2, label=name)
+        if part == "weak":
+            axes.set_xscale("log")
+        axes.set_xticks(x, [f"{value:g} %" for value in x])
+        axes.minorticks_off()
+        axes.set(xlabel=titles[part], ylim=(0, 1.05))
+    axes.legend(loc="center right")
+    return figure
+
+
+CHARTS = {
+    "claim": claim_chart,
+    "parting": parting_chart,
+    "weak": weak_chart,
+    "competitors": competitor_chart,
+}
+
+
+def save_charts(groups: Groups, output: Path) -> None:
+    """Save each figure that there are lines for, as study_<name>.png."""
+    for name, draw in CHARTS.items():
+        figure = draw(groups)
+        if figure is not None:
+            figure.savefig(output / f"study_{name}.png", dpi=80, metadata={"Software": None})

@@ -1,0 +1,136 @@
+"""The models of the study, each by its run."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from networks import ConvDecoder, ConvEncoder
+from pythae.models import INFOVAE_MMD, BetaVAE, BetaVAEConfig, INFOVAE_MMD_Config
+from quickstart import INTENDED, PARTITIONS
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+import pythae_gated
+from pythae_gated import DIPVAE, GatedDIPVAE, Partitions
+from pythae_gated.metrics import dci
+from study_parts import competitors
+from study_parts.faces import Faces
+from study_parts.remedies import REMEDIES
+from study_parts.runs import Run
+
+LATENT_DIM = sum(PARTITIONS.values())
+MMD_LAMBDA = 1.0
+DIP_LAMBDA = 5.0  # both of them
+
+CHANNELS = {32: (16, 32, 32), 64: (16, 16, 32, 32)}  # image size -> the networks'
+
+
+class _InUnitsOfNoise:
+    """DIP-VAE weighs its KL by 1, so its squared error is told in units of the pixels' noise.
+
+    A variance of 0.1 is to it what a beta of 0.1 is to a beta-VAE.
+    """
+
+    noise_variance = 1.0
+
+    def loss_function(self, recon_x: Tensor, x: Tensor, *args: Any) -> Any:
+        unit = self.noise_variance**0.5
+        return super().loss_function(recon_x / unit, x / unit, *args)  # type: ignore[misc]
+
+
+class FacesDIPVAE(_InUnitsOfNoise, DIPVAE):
+    """DIP-VAE on faces."""
+
+
+class GatedFacesDIPVAE(_InUnitsOfNoise, GatedDIPVAE):
+    """Gated DIP-VAE on faces."""
+
+
+BACKBONES: dict[str, dict[str, Any]] = {
+    "beta": {
+        "ungated": (BetaVAE, BetaVAEConfig),
+        "gated": (pythae_gated.GatedBetaVAE, pythae_gated.GatedBetaVAEConfig),
+    },
+    "info": {
+        "ungated": (INFOVAE_MMD, INFOVAE_MMD_Config),
+        "gated": (pythae_gated.GatedINFOVAE_MMD, pythae_gated.GatedINFOVAE_MMD_Config),
+    },
+    "dip": {
+        "ungated": (FacesDIPVAE, pythae_gated.DIPVAEConfig),
+        "gated": (GatedFacesDIPVAE, pythae_gated.GatedDIPVAEConfig),
+    },
+}
+
+
+def make_model(run: Run, partitions: Partitions, data: Faces) -> torch.nn.Module:
+    """The run's model, untrained: the same networks, with the same weights, for all schemes."""
+    channels = CHANNELS[data.images.shape[-1]]
+    mean_image = torch.from_numpy(data.images.mean(0, dtype=np.float32) / 255)
+    torch.manual_seed(run.seed)
+    networks = ConvEncoder(LATENT_DIM, channels), ConvDecoder(LATENT_DIM, mean_image, channels)
+    settings: dict[str, Any] = {"input_dim": data.images.shape[1:], "latent_dim": LATENT_DIM}
+    if run.scheme in ("group", "ada", "match", "supervised"):
+        config = BetaVAEConfig(**settings, beta=run.weight)
+        return _competitor(run.scheme, config, networks, partitions, data)
+    settings |= {
+        "beta": {"beta": run.weight},
+        "info": {"alpha": 1 - run.weight, "lbd": MMD_LAMBDA},
+        "dip": {"lambda_od": DIP_LAMBDA, "lambda_d": DIP_LAMBDA},
+    }[run.backbone]
+    if run.scheme == "ungated":
+        model_class, config_class = BACKBONES[run.backbone]["ungated"]
+    else:
+        model_class, config_class = BACKBONES[run.backbone]["gated"]
+        model_class = REMEDIES.get(run.scheme, model_class)
+        settings |= {"partitions": partitions.sizes, "rest": list(partitions.rest)}
+        settings["closed_partitions"] = "input" if run.scheme == "input" else "target"
+    model = model_class(config_class(**settings), *networks)
+    if run.backbone == "dip":
+        model.noise_variance = run.weight
+    return model  # type: ignore[no-any-return]
+
+
+def _competitor(
+    scheme: str, config: Any, networks: Any, partitions: Partitions, data: Faces
+) -> torch.nn.Module:
+    if scheme == "supervised":
+        heads = {
+            factor: (partition, len(np.unique(data.factors[factor])))
+            for factor, partition in INTENDED.items()
+            if partition not in partitions.rest
+        }
+        return competitors.SupervisedBetaVAE(config, *networks, partitions, heads)
+    if scheme == "match":
+        channels = CHANNELS[data.images.shape[-1]]
+        judge = competitors.PairDiscriminator(len(partitions.names), channels)
+        return competitors.MatchPairing(config, *networks, judge, partitions)
+    model = {"group": competitors.GroupVAE, "ada": competitors.AdaGVAE}[scheme]
+    return model(config, *networks, partitions)
+
+
+def order_in_hindsight(model: Any, data: Faces, seed: int) -> None:
+    """Let a model without partitions look its best: each dimension goes where it says most.
+
+    Dimensions are assigned to partitions so that the importance that lies where it was meant to
+    is largest (of codes of training images), and the network's units are put in that order.
+    """
+    images, factors = data.fit
+    generator = torch.Generator().manual_seed(seed)
+    model.eval()
+    with torch.no_grad():
+        parts = torch.from_numpy(images).float().div(255).split(1_000)
+        encoded = [model.encoder(part) for part in parts]
+        mu, log_var = (
+            torch.cat([output[key] for output in encoded])
+            for key in ("embedding", "log_covariance")
+        )
+        noise = torch.randn(mu.shape, generator=generator)
+        found = dci((mu + torch.exp(log_var / 2) * noise).numpy(), factors, seed=seed)
+        owners = [name for name, size in PARTITIONS.items() for _ in range(size)]
+        meant = np.array([[INTENDED[factor] == owner for factor in factors] for owner in owners])
+        _, order = linear_sum_assignment(meant @ found.importance.T, maximize=True)
+        for layer in (model.encoder.embedding, model.encoder.log_var):
+            layer.weight.copy_(layer.weight[order])
+            layer.bias.copy_(layer.bias[order])
+        first = model.decoder.layers[0]
+        first.weight.copy_(first.weight[:, order])

@@ -1,0 +1,141 @@
+"""The runs of the study: what there is to train, and by which weights."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import cmu_faces
+
+GRID_SEED = 100  # weights are chosen on a seed that no table shows
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all runs of a study have in common."""
+
+    image_size: int = 32
+    n_train: int = 20_000
+    n_test: int = 4_000
+    n_fit: int = 5_000  # of the training images, to fit the forests on
+    epochs: int = 20  # the budget: each training image is decoded so often on average
+    batch: int = 128  # images decoded a step
+    learning_rate: float = 2e-3
+    photograph_steps: int = 4_000
+
+
+@dataclass(frozen=True)
+class Run:
+    """One model to train and judge. `part` is the table that it belongs to."""
+
+    part: str
+    backbone: str  # "beta", "info" or "dip"
+    scheme: str  # "ungated", "input", "target", a competitor or a remedy
+    weight: float  # of the KL: beta, 1 - alpha, or for DIP-VAE the variance of the pixels' noise
+    labelled: str = "rest"  # "all", or "rest": identity is not labelled
+    share: float = 1.0  # of the training images that are labelled
+    wrong: float = 0.0  # of the labels that are another image's
+    option: str = ""  # how the training differs
+    seed: int = 0  # for photographs: the fold
+
+    def __str__(self) -> str:
+        said = [self.part, self.backbone, self.scheme, f"weight {self.weight:g}", self.labelled]
+        said += [f"labelled {self.share:.0%}"] * (self.share < 1)
+        said += [f"wrong {self.wrong:.0%}"] * (self.wrong > 0)
+        return ", ".join([*said, *[self.option] * bool(self.option), f"seed {self.seed}"])
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much of the study there is to do."""
+
+    weights: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2)  # of the KL, to choose from
+    backbones: tuple[str, ...] = ("beta", "info", "dip")
+    competitors: tuple[str, ...] = ("group", "ada", "match", "supervised")
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    few_seeds: tuple[int, ...] = (0, 1, 2)
+    shares: tuple[float, ...] = (0.1, 0.01)
+    wrongs: tuple[float, ...] = (0.1, 0.2, 0.4)
+    remedies: tuple[str, ...] = ("costly rest", "independent rest", "blind rest")
+    options: tuple[str, ...] = (
+        "twice the steps",
+        "three times the self pairs",
+        "half of beta",
+        "warm start",
+    )
+    folds: tuple[int, ...] = (0, 1, 2, 3, 4)
+
+
+WHOLE = Extent()
+TINY = Extent(
+    weights=(0.02,),
+    backbones=("beta",),
+    competitors=("match", "supervised"),
+    seeds=(0,),
+    few_seeds=(0,),
+    shares=(0.5,),
+    wrongs=(0.4,),
+    remedies=("blind rest",),
+    options=("warm start",),
+    folds=(0,),
+)
+TINY_SETTINGS = Settings(
+    n_train=256, n_test=128, n_fit=128, epochs=4, batch=64, photograph_steps=4
+)
+
+
+def grid_runs(extent: Extent) -> Iterable[Run]:
+    """One seed for each weight: of the ungated models, and of each competitor."""
+    for backbone in extent.backbones:
+        for weight in extent.weights:
+            yield Run("grid", backbone, "ungated", weight, seed=GRID_SEED)
+    for scheme in extent.competitors:
+        for weight in extent.weights:
+            yield Run("grid", "beta", scheme, weight, seed=GRID_SEED)
+
+
+def choose_weights(lines: Iterable[dict[str, Any]]) -> dict[tuple[str, str], float]:
+    """(backbone, scheme) -> the weight with the highest mean of D, C and I."""
+    best: dict[tuple[str, str], tuple[float, float]] = {}
+    for line in lines:
+        run = Run(**line["run"])
+        if run.part != "grid":
+            continue
+        told = list(line["informativeness"].values())
+        score = line["disentanglement"] + line["completeness"] + sum(told) / len(told)
+        key = (run.backbone, run.scheme)
+        best[key] = max(best.get(key, (-1.0, 0.0)), (score, run.weight))
+    return {key: weight for key, (_, weight) in best.items()}
+
+
+def main_runs(extent: Extent, weights: dict[tuple[str, str], float]) -> Iterable[Run]:
+    """Everything that the tables show, seed by seed, so that a part of it is already one."""
+    beta = weights["beta", "ungated"]
+    for seed in extent.seeds:
+        for backbone in extent.backbones:
+            weight = weights[backbone, "ungated"]
+            yield Run("claim", backbone, "ungated", weight, seed=seed)
+            for scheme in ("target", "input"):
+                for labelled in ("rest", "all"):
+                    yield Run("claim", backbone, scheme, weight, labelled, seed=seed)
+        for scheme in extent.competitors:
+            yield Run("competitors", "beta", scheme, weights["beta", scheme], seed=seed)
+        if seed not in extent.few_seeds:
+            continue
+        for share in extent.shares:
+            yield Run("weak", "beta", "target", beta, share=share, seed=seed)
+        for wrong in extent.wrongs:
+            yield Run("noisy", "beta", "target", beta, wrong=wrong, seed=seed)
+        for scheme in extent.remedies:
+            yield Run("remedies", "beta", scheme, beta, seed=seed)
+        for option in extent.options:
+            weight = beta / 2 if option == "half of beta" else beta
+            yield Run("remedies", "beta", "target", weight, option=option, seed=seed)
+    for fold in extent.folds:
+        for scheme in ("ungated", "target", "group"):
+            yield Run("photographs", "beta", scheme, cmu_faces.BETA, seed=fold)
+
+
+def cost_runs(extent: Extent, weights: dict[tuple[str, str], float]) -> Iterable[Run]:
+    """Timings, to be taken while nothing else runs."""
+    for backbone in extent.backbones:
+        yield Run("cost", backbone, "all", weights[backbone, "ungated"])
