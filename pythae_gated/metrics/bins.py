@@ -7,7 +7,14 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import mutual_info_score
 
-from pythae_gated.metrics.factors import Array, Factor, Factors, FloatArray, check_repeats
+from pythae_gated.metrics.factors import (
+    Array,
+    Factor,
+    Factors,
+    FloatArray,
+    check_repeats,
+    check_varied,
+)
 from pythae_gated.metrics.prediction import Rows, as_rows
 
 
@@ -79,11 +86,7 @@ def as_discrete(factor: Factor, n_bins: int) -> Factor:
         ValueError: Where it takes fewer than two values, or none of them twice.
     """
     known = classes(factor, factor, n_bins)
-    if len(np.unique(known)) < 2:
-        raise ValueError(
-            f"factor {factor.name!r} takes fewer than 2 values in the {len(known)} rows that are "
-            "known: nothing to tell apart"
-        )
+    check_varied(factor, known)
     check_repeats(factor, known)
     values = np.zeros(len(factor.values), dtype=np.int64)
     values[factor.known] = np.unique(known, return_inverse=True)[1]

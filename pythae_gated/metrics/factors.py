@@ -105,6 +105,19 @@ def _as_factor(name: str, values: Array, discrete: bool | None) -> Factor:
     return Factor(name, values, known, discrete)
 
 
+def check_varied(factor: Factor, known: Array) -> None:
+    """Refuse a factor that takes a single value, or none, in the rows where it is known.
+
+    Raises:
+        ValueError: Where it does.
+    """
+    if len(np.unique(known)) < 2:
+        raise ValueError(
+            f"factor {factor.name!r} takes fewer than 2 values in the {len(known)} rows that are "
+            "known: nothing to tell apart"
+        )
+
+
 def check_repeats(factor: Factor, known: Array) -> None:
     """Refuse a factor whose classes, one for each known row, are all different.
 

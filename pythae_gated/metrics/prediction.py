@@ -26,6 +26,7 @@ from pythae_gated.metrics.factors import (
     FloatArray,
     as_factors,
     check_repeats,
+    check_varied,
 )
 
 Estimator: TypeAlias = Literal["random_forest", "gradient_boosting", "lasso"]
@@ -287,10 +288,7 @@ def _check_sides(fitted: Rows, tested: Rows) -> None:
                 f"factor {factor.name!r} is known in {test_factor.known.sum()} of "
                 f"{len(test_factor.known)} rows to test: at least 2 are needed"
             )
-        if len(np.unique(factor.values[factor.known])) < 2:
-            raise ValueError(
-                f"factor {factor.name!r} takes fewer than 2 values in the "
-                f"{factor.known.sum()} rows that are known and fitted: nothing to tell apart"
-            )
+        known = factor.values[factor.known]
+        check_varied(factor, known)
         if factor.discrete:
-            check_repeats(factor, factor.values[factor.known])
+            check_repeats(factor, known)
