@@ -59,6 +59,7 @@ def read(output):
     return path.read_text().splitlines() if path.exists() else []
 
 
+@pytest.mark.slow
 def test_a_killed_study_goes_on_where_it_was(tmp_path):
     first = start(tmp_path)
     until = time.monotonic() + 100
