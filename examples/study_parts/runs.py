@@ -50,7 +50,7 @@ class Extent:
 
     weights: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2)  # of the KL, to choose from
     backbones: tuple[str, ...] = ("beta", "info", "dip")
-    competitors: tuple[str, ...] = ("group", "ada", "match", "supervised")
+    competitors: tuple[str, ...] = ("target", "input", "group", "ada", "match", "supervised")
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     few_seeds: tuple[int, ...] = (0, 1, 2)
     shares: tuple[float, ...] = (0.1, 0.01)
@@ -84,7 +84,7 @@ TINY_SETTINGS = Settings(
 
 
 def grid_runs(extent: Extent) -> Iterable[Run]:
-    """One seed for each weight: of the ungated models, and of each competitor."""
+    """One seed for each weight: of the ungated models, and of all that compete."""
     for backbone in extent.backbones:
         for weight in extent.weights:
             yield Run("grid", backbone, "ungated", weight, seed=GRID_SEED)
@@ -118,7 +118,8 @@ def main_runs(extent: Extent, weights: dict[tuple[str, str], float]) -> Iterable
                 for labelled in ("rest", "all"):
                     yield Run("claim", backbone, scheme, weight, labelled, seed=seed)
         for scheme in extent.competitors:
-            yield Run("competitors", "beta", scheme, weights["beta", scheme], seed=seed)
+            if (scheme, weights["beta", scheme]) not in (("target", beta), ("input", beta)):
+                yield Run("competitors", "beta", scheme, weights["beta", scheme], seed=seed)
         if seed not in extent.few_seeds:
             continue
         for share in extent.shares:

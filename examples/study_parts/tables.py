@@ -174,21 +174,24 @@ def curve(groups: Groups, part: str) -> dict[str, list[Line]]:
 
 
 def competitor_table(groups: Groups) -> str:
-    """The gated beta-VAE and others with the same labels."""
+    """The gated beta-VAE and others with the same labels; the weight of the KL in brackets."""
     return as_table("Competitors", competitors(groups), FIGURES | {LEAKING: _pose_leakage})
 
 
 def competitors(groups: Groups) -> dict[str, list[Line]]:
-    others = {
-        f"{SCHEMES[run.scheme]} ({run.weight:g})": lines
-        for run, lines in of_part(groups, "competitors").items()
-    }
-    if not others:
+    """All that compete, each with the weight that was best for it; the ungated model beside."""
+    chosen = {run.scheme: run for run in of_part(groups, "competitors")}
+    if not chosen:
         return {}
-    own = {
-        SCHEMES[name]: of_claim(groups, "beta", name) for name in ("ungated", "input", "target")
+    claim = {
+        run.scheme: run
+        for run in of_part(groups, "claim")
+        if (run.backbone, run.labelled) == ("beta", "rest")
     }
-    return {name: lines for name, lines in (own | others).items() if lines}
+    return {
+        f"{SCHEMES[scheme]} ({run.weight:g})": groups[run]
+        for scheme, run in (claim | chosen).items()
+    }
 
 
 def _pose_leakage(line: Line) -> float:
