@@ -58,8 +58,8 @@ def training_data(run: Run, partitions: Partitions, data: Faces) -> Any:
         images = torch.from_numpy(data.images).float() / 255
         columns = np.concatenate(list(labels.values()), axis=1)
         return BaseDataset(images, torch.from_numpy(as_classes(columns)))
-    weights = {"self": 3.0} if run.option == "three times the self pairs" else None
-    return PairedDataset(data.images, partitions, labels, weights=weights)
+    weights = {"three times the self pairs": {"self": 3.0}, "no self pairs": {"self": 0.0}}
+    return PairedDataset(data.images, partitions, labels, weights=weights.get(run.option))
 
 
 def as_classes(columns: np.ndarray) -> np.ndarray:

@@ -198,18 +198,34 @@ def _pose_leakage(line: Line) -> float:
     return float(np.mean([line["leakage"][factor] for factor in POSE]))
 
 
-def remedy_table(groups: Groups) -> str:
-    """What was tried against the rest's leakage, and against the larger error."""
-    found = of_part(groups, "remedies")
-    if not found:
-        return ""
-    seeds = {line["run"]["seed"] for lines in found.values() for line in lines}
-    plain = of_claim(groups, "beta", "target")
-    rows = {"as it is": [line for line in plain if line["run"]["seed"] in seeds]}
-    rows |= {run.option or run.scheme: lines for run, lines in found.items()}
+def leakage_table(groups: Groups) -> str:
+    """What was tried so that the rest tells less of the pose."""
+    rows = {
+        SCHEMES.get(run.scheme, run.scheme): each
+        for run, each in of_part(groups, "leakage").items()
+    }
     identity = {"identity told": lambda line: line["informativeness"]["identity"]}
     columns = {LEAKING: _pose_leakage} | identity | FIGURES | MINUTES
-    return as_table("Remedies", {k: v for k, v in rows.items() if v}, columns)
+    return as_table("Against the leakage, with a lighter KL", rows, columns)
+
+
+def error_table(groups: Groups) -> str:
+    """What was tried against the gated model's larger error."""
+    return as_table("Against the error", _options(groups, "error", "target"), FIGURES | MINUTES)
+
+
+def input_table(groups: Groups) -> str:
+    """What was tried with "input" where it does not win."""
+    return as_table('With `"input"`', _options(groups, "input", "input"), FIGURES | MINUTES)
+
+
+def _options(groups: Groups, part: str, scheme: str) -> dict[str, list[Line]]:
+    """The model as it is, on the same seeds, and each way to train it otherwise."""
+    found = of_part(groups, part)
+    seeds = {line["run"]["seed"] for lines in found.values() for line in lines}
+    plain = [line for line in of_claim(groups, "beta", scheme) if line["run"]["seed"] in seeds]
+    rows = {"as it is": plain} if plain else {}
+    return rows | {run.option: lines for run, lines in found.items()}
 
 
 def photograph_table(groups: Groups) -> str:
@@ -253,7 +269,9 @@ TABLES = (
     parting_table,
     weak_table,
     competitor_table,
-    remedy_table,
+    leakage_table,
+    error_table,
+    input_table,
     photograph_table,
     cost_table,
 )

@@ -76,7 +76,9 @@ def train_faces(run: Run, settings: Settings, data: Faces) -> torch.nn.Module:
     if run.option == "warm start":
         half = replace(settings, epochs=settings.epochs // 2)
         parent = train_faces(replace(run, scheme="ungated", option=""), half, data)
-        model = GatedBetaVAE.from_parent(parent, partitions=PARTITIONS, rest=rest)
+        model = GatedBetaVAE.from_parent(
+            parent, partitions=PARTITIONS, rest=rest, closed_partitions=run.scheme
+        )
         settings = half
     else:
         model = make_model(run, partitions, data)
