@@ -31,7 +31,8 @@ class Run:
     part: str
     backbone: str  # "beta", "info" or "dip"
     scheme: str  # "ungated", "input", "target", a competitor or a remedy
-    weight: float  # of the KL: beta, 1 - alpha, or for DIP-VAE the variance of the pixels' noise
+    weight: float  # of the KL: beta, 1 - alpha, or for DIP-VAE the variance of the pixels' noise;
+    # match pairing has none, and chooses a hundredth of it as its learning rate
     labelled: str = "rest"  # "all", or "rest": identity is not labelled
     share: float = 1.0  # of the training images that are labelled
     wrong: float = 0.0  # of the labels that are another image's

@@ -43,11 +43,18 @@ POSE = ("yaw", "pitch")
 
 
 def group(lines: Iterable[Line]) -> Groups:
-    """The lines by their run, whatever the seed."""
+    """The lines by their run, whatever the seed, in an order that is not that of their end."""
     groups: Groups = {}
-    for line in lines:
+    for line in sorted(lines, key=_order):
         groups.setdefault(replace(Run(**line["run"]), seed=0), []).append(line)
     return groups
+
+
+def _order(line: Line) -> tuple[Any, ...]:
+    run = Run(**line["run"])
+    schemes = [*SCHEMES, run.scheme]
+    backbone, scheme = list(BACKBONES).index(run.backbone), schemes.index(run.scheme)
+    return backbone, scheme, run.weight, run.labelled, -run.share, run.wrong, run.option, run.seed
 
 
 def write_tables(groups: Groups) -> str:

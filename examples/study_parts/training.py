@@ -89,7 +89,8 @@ def train_faces(run: Run, settings: Settings, data: Faces) -> torch.nn.Module:
         training_data(run, partitions, data),
         epochs=epochs // per_row,
         batch_size=settings.batch // per_row,
-        learning_rate=settings.learning_rate,
+        # Adversarial training hangs on its rate; the KL's weight it has not.
+        learning_rate=run.weight / 100 if run.scheme == "match" else settings.learning_rate,
         seed=run.seed,
     )
     return model
@@ -106,8 +107,8 @@ def fit(
             betas = {"betas": (0.5, 0.999)}
             config = AdversarialTrainerConfig(
                 **common,
-                autoencoder_learning_rate=learning_rate / 2,
-                discriminator_learning_rate=learning_rate / 2,
+                autoencoder_learning_rate=learning_rate,
+                discriminator_learning_rate=learning_rate,
                 autoencoder_optimizer_params=betas,
                 discriminator_optimizer_params=betas,
             )
