@@ -2,7 +2,7 @@
 
     python examples/study.py --photographs DIR
 
-trains and judges about 175 models on two cores, in some four hours, and writes one line of JSON
+trains and judges about 200 models on two cores, in some four hours, and writes one line of JSON
 for each as it is done. It may be stopped at any time: what is done is not done again. Tables and
 figures are made of these lines alone, by
 
@@ -69,7 +69,9 @@ def report(lines: Lines, output: Path) -> None:
     print(text)
     try:
         from study_parts import charts
-    except ModuleNotFoundError:
+    except ModuleNotFoundError as error:
+        if error.name != "matplotlib":
+            raise
         print("No figures: they need matplotlib, of the extra `plots`.")
     else:
         charts.save_charts(groups, output)
