@@ -63,8 +63,7 @@ def main() -> None:
 
 def report(lines: Lines, output: Path) -> None:
     """Print the tables and save them as study.md, beside the figures, study_*.png."""
-    groups = tables.group(lines.found)
-    text = tables.write_tables(groups)
+    text = tables.write_tables(lines.found)
     (output / "study.md").write_text(text)
     print(text)
     try:
@@ -74,7 +73,7 @@ def report(lines: Lines, output: Path) -> None:
             raise
         print("No figures: they need matplotlib, of the extra `plots`.")
     else:
-        charts.save_charts(groups, output)
+        charts.save_charts(tables.group(lines.found), output)
 
 
 def study(lines: Lines, extent: Extent, photographs: Path | None) -> None:

@@ -90,7 +90,8 @@ class MatchPairing(BetaVAE):
         fooled = self.discriminator(*made.chunk(2), gate)
         encoded = self.encoder(made.detach())
         apart = (torch.cat([z_x, z_t]) - encoded.embedding).square()
-        misfit = (encoded.log_covariance + apart / encoded.log_covariance.exp()).sum(1) / 2
+        log_var = encoded.log_covariance.clamp(min=-6)  # or a code told exactly would diverge
+        misfit = (log_var + apart / log_var.exp()).sum(1) / 2
         discriminator_loss = (1 - real).relu().mean() + (1 + against).relu().mean()
         autoencoder_loss = misfit.mean() - fooled.mean()
         return ModelOutput(

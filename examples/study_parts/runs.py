@@ -102,7 +102,7 @@ def choose_weights(lines: Iterable[dict[str, Any]]) -> dict[tuple[str, str], flo
     best: dict[tuple[str, str], tuple[float, float]] = {}
     for line in lines:
         run = Run(**line["run"])
-        if run.part != "grid":
+        if run.part != "grid" or line.get("diverged"):
             continue
         told = list(line["informativeness"].values())
         score = line["disentanglement"] + line["completeness"] + sum(told) / len(told)

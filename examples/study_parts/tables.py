@@ -46,7 +46,8 @@ def group(lines: Iterable[Line]) -> Groups:
     """The lines by their run, whatever the seed, in an order that is not that of their end."""
     groups: Groups = {}
     for line in sorted(lines, key=_order):
-        groups.setdefault(replace(Run(**line["run"]), seed=0), []).append(line)
+        if not line.get("diverged"):
+            groups.setdefault(replace(Run(**line["run"]), seed=0), []).append(line)
     return groups
 
 
@@ -57,10 +58,14 @@ def _order(line: Line) -> tuple[Any, ...]:
     return backbone, scheme, run.weight, run.labelled, -run.share, run.wrong, run.option, run.seed
 
 
-def write_tables(groups: Groups) -> str:
-    """All tables, as Markdown; what has no lines yet is left out."""
-    tables = [table(groups) for table in TABLES]
-    return "\n\n".join(table for table in tables if table) + "\n"
+def write_tables(lines: Iterable[Line]) -> str:
+    """All tables, as Markdown, and which trainings diverged; what has no lines is left out."""
+    lines = sorted(lines, key=_order)
+    groups = group(lines)
+    diverged = [str(Run(**line["run"])) for line in lines if line.get("diverged")]
+    parts = [table(groups) for table in TABLES]
+    parts += ["Diverged: " + "; ".join(diverged)] if diverged else []
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:

@@ -41,7 +41,9 @@ def run_one(run: Run, settings: Settings, photographs: Path | None) -> dict[str,
     data = load_faces(settings)
     started = time.perf_counter()
     model = train_faces(run, settings, data)
-    seconds = time.perf_counter() - started
+    seconds = {"train": round(time.perf_counter() - started, 1)}
+    if not all(torch.isfinite(each).all() for each in model.parameters()):
+        return {"seconds": seconds, "diverged": True}
     if run.scheme in WITHOUT_PARTITIONS:
         order_in_hindsight(model, data, run.seed)
     found = evaluate(
@@ -52,7 +54,7 @@ def run_one(run: Run, settings: Settings, photographs: Path | None) -> dict[str,
         test=data.test,
         seed=run.seed,
     )
-    return {"seconds": {"train": round(seconds, 1)}, **shortened(found)}
+    return {"seconds": seconds, **shortened(found)}
 
 
 def shortened(found: Evaluation) -> dict[str, Any]:

@@ -364,10 +364,19 @@ def test_an_interval_is_students():
     assert tables.told([1.0, 2.0, 3.0]) == "2.00 ± 2.48"
 
 
+def test_a_training_that_diverged_is_said_and_never_chosen():
+    sound, lost = (Run("grid", "beta", "match", weight) for weight in (0.1, 0.2))
+    lines = [make_line(sound, reconstruction_error=2.0), make_line(lost, diverged=True)]
+    assert choose_weights(lines) == {("beta", "match"): 0.1}
+    written = tables.write_tables(lines)
+    assert "| match pairing, 0.1 | 0.50 | 0.50 | 0.50 | 2.00 | 0.50 |" in written
+    assert written.endswith(f"Diverged: {lost}\n")
+
+
 @pytest.mark.skipif(not (RESULTS / "study.md").exists(), reason="no study is committed yet")
 def test_the_readme_shows_what_the_committed_lines_say():
     lines = Lines(RESULTS / "study.jsonl", Settings())
-    written = tables.write_tables(tables.group(lines.found))
+    written = tables.write_tables(lines.found)
     assert (RESULTS / "study.md").read_text() == written
     readme = (SCRIPT.parents[1] / "README.md").read_text()
     for table in written.strip().split("\n\n**"):
