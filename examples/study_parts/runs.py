@@ -98,17 +98,24 @@ def grid_runs(extent: Extent) -> Iterable[Run]:
 
 
 def choose_weights(lines: Iterable[dict[str, Any]]) -> dict[tuple[str, str], float]:
-    """(backbone, scheme) -> the weight with the highest mean of D, C and I."""
-    best: dict[tuple[str, str], tuple[float, float]] = {}
+    """(backbone, scheme) -> the weight with the highest mean of D, C and I.
+
+    Of those whose reconstruction error is at most twice the least: beyond, codes are good at
+    telling little.
+    """
+    tried: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
     for line in lines:
         run = Run(**line["run"])
-        if run.part != "grid" or line.get("diverged"):
-            continue
-        told = list(line["informativeness"].values())
-        score = line["disentanglement"] + line["completeness"] + sum(told) / len(told)
-        key = (run.backbone, run.scheme)
-        best[key] = max(best.get(key, (-1.0, 0.0)), (score, run.weight))
-    return {key: weight for key, (_, weight) in best.items()}
+        if run.part == "grid" and not line.get("diverged"):
+            told = list(line["informativeness"].values())
+            score = line["disentanglement"] + line["completeness"] + sum(told) / len(told)
+            trial = (score, run.weight, line["reconstruction_error"])
+            tried.setdefault((run.backbone, run.scheme), []).append(trial)
+    chosen = {}
+    for key, trials in tried.items():
+        least = min(error for _, _, error in trials)
+        chosen[key] = max(trial for trial in trials if trial[2] <= 2 * least)[1]
+    return chosen
 
 
 def main_runs(extent: Extent, weights: dict[tuple[str, str], float]) -> Iterable[Run]:

@@ -118,15 +118,17 @@ def test_the_plan_names_each_run_once():
 
 
 def test_weights_are_chosen_by_the_mean_of_the_three_scores():
-    def scored(scheme, weight, d, i):
+    def scored(scheme, weight, d, i, error):
         run = Run("grid", "beta", scheme, weight)
-        return make_line(run, disentanglement=d, informativeness={"yaw": i, "pitch": i})
+        told = {"yaw": i, "pitch": i}
+        return make_line(run, disentanglement=d, informativeness=told, reconstruction_error=error)
 
     lines = [
-        scored("ungated", 0.1, 0.2, 0.9),
-        scored("ungated", 0.2, 0.4, 0.8),
-        scored("ungated", 0.5, 0.5, 0.6),
-        scored("group", 0.1, 0.9, 0.9),
+        scored("ungated", 0.1, 0.2, 0.9, 1.0),
+        scored("ungated", 0.2, 0.4, 0.8, 2.0),
+        scored("ungated", 0.3, 0.5, 0.6, 2.0),
+        scored("ungated", 0.5, 0.9, 0.9, 2.1),  # loses too much of the images
+        scored("group", 0.1, 0.9, 0.9, 3.0),
         make_line(Run("claim", "beta", "ungated", 0.7), disentanglement=1.0),
     ]
     assert choose_weights(lines) == {("beta", "ungated"): 0.2, ("beta", "group"): 0.1}
