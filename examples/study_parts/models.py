@@ -19,7 +19,7 @@ from study_parts.remedies import REMEDIES
 from study_parts.runs import Run
 
 LATENT_DIM = sum(PARTITIONS.values())
-MMD_LAMBDA = 1.0
+MMD_LAMBDA = 0.3
 DIP_LAMBDA = 5.0  # both of them
 
 CHANNELS = {32: (16, 32, 32), 64: (16, 16, 32, 32)}  # image size -> the networks'
@@ -74,7 +74,10 @@ def make_model(run: Run, partitions: Partitions, data: Faces) -> torch.nn.Module
         return _competitor(run.scheme, config, networks, partitions, data)
     settings |= {
         "beta": {"beta": run.weight},
-        "info": {"alpha": 1 - run.weight, "lbd": MMD_LAMBDA},
+        "info": {
+            "alpha": 1 - run.weight,
+            "lbd": 1.0 if run.option == "lambda 1" else MMD_LAMBDA,
+        },
         "dip": {"lambda_od": DIP_LAMBDA, "lambda_d": DIP_LAMBDA},
     }[run.backbone]
     if run.scheme == "ungated":
