@@ -52,10 +52,10 @@ def _bars(panels: dict[str, dict[str, list[Line]]]) -> Any:
                 *(interval([FIGURES[name](line) for line in lines]) for name in names), strict=True
             )
             at = np.arange(len(names)) + (i - (len(rows) - 1) / 2) * width
-            axes.bar(at, means, width, yerr=np.nan_to_num(halves), label=label, capsize=2)
+            axes.bar(at, means, width, yerr=halves, label=label, capsize=2)
         axes.set(title=title, ylim=(0, 1.05), xticks=range(len(names)), xticklabels=names)
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4))
+    figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure
 
 
