@@ -81,14 +81,14 @@ def study(lines: Lines, extent: Extent, photographs: Path | None) -> None:
     if photographs is None:
         print("No --photographs: the runs on the CMU Face Images are left out.")
         extent = replace(extent, folds=())
-    grids = list(grid_runs(extent))
     stages = (
-        lambda: grids,
-        lambda: list(main_runs(extent, choose_weights(lines.found))),
-        lambda: list(cost_runs(extent, choose_weights(lines.found))),
+        lambda: grid_runs(extent),
+        lambda: main_runs(extent, choose_weights(lines.found)),
+        lambda: cost_runs(extent, choose_weights(lines.found)),
     )
     for stage, workers in zip(stages, (WORKERS, WORKERS, 1), strict=True):
-        todo = [run for run in stage() if run not in lines.done()]
+        done = lines.done()
+        todo = [run for run in stage() if run not in done]
         if todo:
             run_all(todo, lines, photographs, workers)
 

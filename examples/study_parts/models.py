@@ -12,6 +12,7 @@ from torch import Tensor
 
 import pythae_gated
 from pythae_gated import DIPVAE, GatedDIPVAE, Partitions
+from pythae_gated.encoding import posterior
 from pythae_gated.metrics import dci
 from study_parts import competitors
 from study_parts.faces import Faces
@@ -118,20 +119,13 @@ def order_in_hindsight(model: Any, data: Faces, seed: int) -> None:
     is largest (of codes of training images), and the network's units are put in that order.
     """
     images, factors = data.fit
-    generator = torch.Generator().manual_seed(seed)
-    model.eval()
+    mu, log_var = posterior(model, images, batch_size=1_000)
+    noise = torch.randn(mu.shape, generator=torch.Generator().manual_seed(seed))
+    found = dci((mu + torch.exp(log_var / 2) * noise).numpy(), factors, seed=seed)
+    owners = [name for name, size in PARTITIONS.items() for _ in range(size)]
+    meant = np.array([[INTENDED[factor] == owner for factor in factors] for owner in owners])
+    _, order = linear_sum_assignment(meant @ found.importance.T, maximize=True)
     with torch.no_grad():
-        parts = torch.from_numpy(images).float().div(255).split(1_000)
-        encoded = [model.encoder(part) for part in parts]
-        mu, log_var = (
-            torch.cat([output[key] for output in encoded])
-            for key in ("embedding", "log_covariance")
-        )
-        noise = torch.randn(mu.shape, generator=generator)
-        found = dci((mu + torch.exp(log_var / 2) * noise).numpy(), factors, seed=seed)
-        owners = [name for name, size in PARTITIONS.items() for _ in range(size)]
-        meant = np.array([[INTENDED[factor] == owner for factor in factors] for owner in owners])
-        _, order = linear_sum_assignment(meant @ found.importance.T, maximize=True)
         for layer in (model.encoder.embedding, model.encoder.log_var):
             layer.weight.copy_(layer.weight[order])
             layer.bias.copy_(layer.bias[order])
