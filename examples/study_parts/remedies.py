@@ -1,4 +1,4 @@
-"""The gated beta-VAE, changed, so that its rest tells less of what the labels say."""
+"""The gated beta-VAE, changed: for a rest that tells less, and for labels that are wrong."""
 
 from typing import Any
 
@@ -58,10 +58,52 @@ class BlindRest(GatedBetaVAE):
         loss, recon_loss, kld = super().loss_function(recon_x, x, mu, log_var, z)
         rest, others = _rest_and_others(self.partitions, z)
         rest = rest.view_as(rest)
-        if rest.requires_grad:
-            rest.register_hook(lambda gradient: -self.weight * gradient)
         missed = (self.guess(rest) - others.detach()).square().mean()
+        if rest.requires_grad:
+            # Who guesses worse than the mean is told nothing; beyond, codes would grow for ever.
+            hides = missed.detach() < others.detach().var(0).mean()
+            rest.register_hook(lambda gradient: -self.weight * hides * gradient)
         return loss + missed, recon_loss, kld
+
+
+class TrimmedPairs(GatedBetaVAE):
+    """A remedy for wrong labels: the quarter of the rows with the largest errors is left out.
+
+    Least trimmed squares: Rousseeuw, "Least median of squares regression", JASA 1984; within a
+    batch: Han et al., "Co-teaching", NeurIPS 2018.
+    """
+
+    left_out = 0.25
+
+    def loss_function(
+        self, recon_x: Tensor, x: Tensor, mu: Tensor, log_var: Tensor, z: Tensor
+    ) -> Any:
+        loss, recon_loss, kld = super().loss_function(recon_x, x, mu, log_var, z)
+        errors = half_squared_errors(recon_x, x)
+        kept = errors.topk(round(len(errors) * (1 - self.left_out)), largest=False).values
+        return loss - recon_loss + kept.mean(), recon_loss, kld
+
+
+class WeighedPairs(GatedBetaVAE):
+    """A remedy for wrong labels: the larger a row's error beside the median, the less it weighs.
+
+    The weights of Geman and McClure, "Statistical methods for tomographic image reconstruction",
+    Bulletin of the ISI 1987.
+    """
+
+    def loss_function(
+        self, recon_x: Tensor, x: Tensor, mu: Tensor, log_var: Tensor, z: Tensor
+    ) -> Any:
+        loss, recon_loss, kld = super().loss_function(recon_x, x, mu, log_var, z)
+        errors = half_squared_errors(recon_x, x)
+        weights = (1 + errors.detach() / errors.detach().median()) ** -2
+        weighed = (weights / weights.mean() * errors).mean()
+        return loss - recon_loss + weighed, recon_loss, kld
+
+
+def half_squared_errors(recon_x: Tensor, x: Tensor) -> Tensor:
+    """Of each row: (B, ...) and (B, ...) to (B,)."""
+    return (recon_x - x).square().flatten(1).sum(1) / 2
 
 
 def hsic(
@@ -83,8 +125,10 @@ def _rest_and_others(partitions: Partitions, codes: Tensor) -> tuple[Tensor, Ten
     return rest, torch.cat(others, dim=1)
 
 
-REMEDIES = {
+LEAKAGE_REMEDIES = {
     "costly rest": CostlyRest,
     "independent rest": IndependentRest,
     "blind rest": BlindRest,
 }
+NOISE_REMEDIES = {"trimmed pairs": TrimmedPairs, "weighed pairs": WeighedPairs}
+REMEDIES = LEAKAGE_REMEDIES | NOISE_REMEDIES

@@ -14,6 +14,7 @@ CLAIMED = (  # scheme, what is labelled
     ("input", "rest"),
     ("input", "all"),
 )
+NOISE = 0.2  # share of wrong labels that remedies are tried on
 LEAKY_WEIGHT = 0.02  # of the KL: so light that the rest tells what it should not
 
 
@@ -65,6 +66,12 @@ class Extent:
     shares: tuple[float, ...] = (0.1, 0.01)
     wrongs: tuple[float, ...] = (0.1, 0.2, 0.4)
     remedies: tuple[str, ...] = ("target", "costly rest", "independent rest", "blind rest")
+    noise_remedies: tuple[tuple[str, str], ...] = (  # scheme, option
+        ("trimmed pairs", ""),
+        ("weighed pairs", ""),
+        ("target", "warm start"),
+        ("target", "three times the self pairs"),
+    )
     error_options: tuple[str, ...] = (
         "twice the steps",
         "three times the self pairs",
@@ -85,6 +92,7 @@ TINY = Extent(
     shares=(0.5,),
     wrongs=(0.4,),
     remedies=("blind rest",),
+    noise_remedies=(("trimmed pairs", ""),),
     error_options=("warm start",),
     input_options=("no self pairs",),
     folds=(0,),
@@ -142,6 +150,10 @@ def main_runs(extent: Extent, weights: dict[tuple[str, str], float]) -> Iterable
             yield Run("weak", "beta", "target", beta, share=share, seed=seed)
         for wrong in extent.wrongs:
             yield Run("noisy", "beta", "target", beta, wrong=wrong, seed=seed)
+        for scheme, option in extent.noise_remedies:
+            yield Run(
+                "noise remedies", "beta", scheme, beta, wrong=NOISE, option=option, seed=seed
+            )
         for scheme in extent.remedies:
             yield Run("leakage", "beta", scheme, LEAKY_WEIGHT, seed=seed)
         for option in extent.error_options:

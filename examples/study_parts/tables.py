@@ -236,6 +236,18 @@ def input_table(groups: Groups) -> str:
     return as_table('With `"input"`', _options(groups, "input", "input"), FIGURES | MINUTES)
 
 
+def noise_table(groups: Groups) -> str:
+    """What was tried against wrong labels."""
+    found = of_part(groups, "noise remedies")
+    wrong = {run.wrong for run in found}
+    plain = {run: lines for run, lines in of_part(groups, "noisy").items() if run.wrong in wrong}
+    rows = {run.option or SCHEMES.get(run.scheme, run.scheme): each for run, each in found.items()}
+    for lines in plain.values():
+        rows = {"as it is": lines} | rows
+    title = f"Against wrong labels ({', '.join(f'{each:.0%}' for each in wrong)})"
+    return as_table(title, rows if found else {}, FIGURES)
+
+
 def _options(groups: Groups, part: str, scheme: str) -> dict[str, list[Line]]:
     """The model as it is, on the same seeds, and each way to train it otherwise."""
     found = of_part(groups, part)
@@ -286,6 +298,7 @@ TABLES = (
     mmd_table,
     parting_table,
     weak_table,
+    noise_table,
     competitor_table,
     leakage_table,
     error_table,

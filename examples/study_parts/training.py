@@ -40,9 +40,13 @@ def run_one(run: Run, settings: Settings, photographs: Path | None) -> dict[str,
         return judge_photographs(run, settings, photographs)
     data = load_faces(settings)
     started = time.perf_counter()
-    model = train_faces(run, settings, data)
+    try:
+        model = train_faces(run, settings, data)
+        diverged = not all(torch.isfinite(each).all() for each in model.parameters())
+    except (ArithmeticError, UnboundLocalError):
+        diverged = True  # Pythae's errors where a loss is NaN, and where none is below its 1e12
     seconds = {"train": round(time.perf_counter() - started, 1)}
-    if not all(torch.isfinite(each).all() for each in model.parameters()):
+    if diverged:
         return {"seconds": seconds, "diverged": True}
     if run.scheme in WITHOUT_PARTITIONS:
         order_in_hindsight(model, data, run.seed)
