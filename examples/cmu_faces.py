@@ -198,17 +198,25 @@ def draw(
     model: BetaVAE, images: np.ndarray, factors: dict[str, np.ndarray], output: Path
 ) -> list[Path]:
     """Swaps and traversals of held-out photographs: what the model makes, not the photographs."""
-    people, poses = (one_of_each(factors[name]) for name in ("person", "pose"))
-    columns = images[people[:10]]
-    paths = []
-    for partition, given in (("pose", images[poses]), ("person", images[people[-6:]])):
-        grid = swap_grid(model, given, columns, partition)
-        rows, above = (reconstructions(model, each)[1] for each in (given, columns))
-        path = output / f"cmu_swap_{partition}.png"
-        paths.append(save_png(path, grid, rows=rows, columns=above))
-    walk = traversals(model, images[people[0]], partitions=PARTITIONS)
+    swaps = [
+        draw_swaps(model, images, factors, partition, output / f"cmu_swap_{partition}.png")
+        for partition in ("pose", "person")
+    ]
+    first = images[one_of_each(factors["person"])[0]]
+    walk = traversals(model, first, partitions=PARTITIONS)
     groups = list(PARTITIONS.values())
-    return [*paths, save_png(output / "cmu_traversals.png", walk, groups=groups)]
+    return [*swaps, save_png(output / "cmu_traversals.png", walk, groups=groups)]
+
+
+def draw_swaps(
+    model: BetaVAE, images: np.ndarray, factors: dict[str, np.ndarray], partition: str, path: Path
+) -> Path:
+    """Ten people, with the pose partition of each pose or the person partition of six others."""
+    people, poses = (one_of_each(factors[name]) for name in ("person", "pose"))
+    columns, given = images[people[:10]], images[poses if partition == "pose" else people[-6:]]
+    grid = swap_grid(model, given, columns, partition, partitions=PARTITIONS)
+    rows, above = (reconstructions(model, each)[1] for each in (given, columns))
+    return save_png(path, grid, rows=rows, columns=above)
 
 
 def one_of_each(labels: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ figures are made of these lines alone, by
     python examples/study.py --report
 
 DIR holds the CMU Face Images, as for examples/cmu_faces.py; without it their runs are left out.
+Swaps of theirs are drawn as the models are trained, and are the one thing that no line holds.
 """
 
 import argparse
@@ -100,7 +101,8 @@ def run_all(todo: list[Run], lines: Lines, photographs: Path | None, workers: in
     started = time.perf_counter()
     with ProcessPoolExecutor(workers, context, _start_worker, (os.getpid(), threads)) as pool:
         runs: dict[Future[dict[str, Any]], Run] = {
-            pool.submit(run_one, run, lines.settings, photographs): run for run in todo
+            pool.submit(run_one, run, lines.settings, photographs, lines.path.parent): run
+            for run in todo
         }
         try:
             waiting = set(runs)

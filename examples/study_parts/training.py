@@ -30,14 +30,16 @@ PAIRED = ("target", "group", "ada", "match", *REMEDIES)  # two images a row
 WITHOUT_PARTITIONS = ("ungated", "ada")  # nothing says which dimension is to hold what
 
 
-def run_one(run: Run, settings: Settings, photographs: Path | None) -> dict[str, Any]:
-    """Train and judge; what is found, in plain types."""
+def run_one(
+    run: Run, settings: Settings, photographs: Path | None, output: Path
+) -> dict[str, Any]:
+    """Train and judge; what is found, in plain types. Pictures of photographs go to `output`."""
     if run.part == "cost":
         return {"seconds": time_epochs(run, settings)}
     if run.part == "photographs":
         if photographs is None:
             raise ValueError("a run on photographs needs their folder")
-        return judge_photographs(run, settings, photographs)
+        return judge_photographs(run, settings, photographs, output)
     data = load_faces(settings)
     started = time.perf_counter()
     try:
@@ -134,8 +136,11 @@ def silence() -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
-def judge_photographs(run: Run, settings: Settings, folder: Path) -> dict[str, Any]:
-    """Train on four folds of the photographs and judge on the fifth, as cmu_faces.py does."""
+def judge_photographs(run: Run, settings: Settings, folder: Path, output: Path) -> dict[str, Any]:
+    """Train on four folds of the photographs and judge on the fifth, as cmu_faces.py does.
+
+    Of the first fold's held-out people, swaps of the pose are drawn.
+    """
     images, factors = cmu_faces.read_photographs(folder)
     order = np.random.default_rng(0).permutation(len(images))
     held_out = np.zeros(len(images), dtype=bool)
@@ -147,16 +152,20 @@ def judge_photographs(run: Run, settings: Settings, folder: Path) -> dict[str, A
         config = BetaVAEConfig((1, 32, 32), latent_dim=12, beta=run.weight)
         parts = model.encoder, model.decoder, model.partitions
         model = GroupVAE(config, *parts)
-    with tempfile.TemporaryDirectory() as output, silence():
+    with tempfile.TemporaryDirectory() as training, silence():
         cmu_faces.fit(
             model,
             data,
-            Path(output),
+            Path(training),
             batch_size=batch_size,
             steps=settings.photograph_steps,
             seed=run.seed,
         )
     seconds = time.perf_counter() - started
+    if run.seed == 0:
+        shown = {name: labels[held_out] for name, labels in factors.items()}
+        path = output / f"study_swap_{run.scheme}.png"
+        cmu_faces.draw_swaps(model, images[held_out], shown, "pose", path)
     found = cmu_faces.judge(model, images, factors, held_out)
     return {"seconds": {"train": round(seconds, 1)}, **shortened(found)}
 

@@ -10,21 +10,6 @@ import pytest
 PHOTOGRAPHS = Path(__file__).parents[3] / "shared" / "data" / "cmu_faces"
 
 
-@pytest.fixture
-def folder(tmp_path):
-    """Sixteen noise "photographs" of each of three people, with the archive's names."""
-    rng = np.random.default_rng(0)
-    for person in ("ada", "bob", "cyd"):
-        (tmp_path / "data" / person).mkdir(parents=True)
-        for pose in ("left", "right", "straight", "up"):
-            for expression in ("angry", "happy"):
-                for eyes in ("open", "sunglasses"):
-                    name = f"{person}_{pose}_{expression}_{eyes}_2.pgm"
-                    pixels = rng.integers(0, 256, (60, 64), dtype=np.uint8)
-                    imageio.imwrite(tmp_path / "data" / person / name, pixels)
-    return tmp_path / "data"
-
-
 def run(monkeypatch, folder, output, *more):
     arguments = ["cmu_faces.py", "--data", str(folder), "--output", str(output), *more]
     monkeypatch.setattr(sys, "argv", arguments)

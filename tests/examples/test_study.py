@@ -7,6 +7,7 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import cmu_faces
 import numpy as np
 import pytest
 import torch
@@ -412,9 +413,26 @@ def test_an_interval_is_students():
     assert tables.told([1.0, 2.0, 3.0]) == "2.00 ± 2.48"
 
 
+@pytest.mark.parametrize("scheme", ["ungated", "target", "group"])
+def test_photographs_are_judged_in_folds(scheme, folder, tmp_path, monkeypatch):
+    seen = []
+    judge = cmu_faces.judge
+    monkeypatch.setattr(cmu_faces, "judge", lambda *args: seen.append(args[-1]) or judge(*args))
+    settings = replace(SMALL, photograph_steps=2)
+    for fold in range(2):
+        run = Run("photographs", "beta", scheme, 0.05, seed=fold)
+        found = run_one(run, settings, folder, tmp_path)
+        assert set(found["scores"]) == {"pose", "person", "rest"}
+        assert all(set(told) == set(cmu_faces.FACTORS) for told in found["scores"].values())
+    assert [path.name for path in tmp_path.glob("*.png")] == [f"study_swap_{scheme}.png"]
+    assert [mask.sum() for mask in seen] == [10, 10]  # of 48
+    assert not (seen[0] & seen[1]).any()
+
+
 @pytest.mark.filterwarnings("ignore:.* share their label with no other")
-def test_a_training_that_diverges_is_no_error():
-    found = run_one(Run("", "beta", "target", 0.1), replace(SMALL, learning_rate=1e30), None)
+def test_a_training_that_diverges_is_no_error(tmp_path):
+    settings = replace(SMALL, learning_rate=1e30)
+    found = run_one(Run("", "beta", "target", 0.1), settings, None, tmp_path)
     assert found["diverged"]
     assert set(found) == {"seconds", "diverged"}
 
