@@ -9,6 +9,7 @@ from quickstart import INTENDED, PARTITIONS
 
 from study_parts.tables import (
     BACKBONES,
+    CURVES,
     FIGURES,
     SCHEMES,
     Groups,
@@ -89,13 +90,12 @@ def parting_chart(groups: Groups) -> Any:
 
 def weak_chart(groups: Groups) -> Any:
     """Scores against the share that is labelled, and against the share that is wrong."""
-    curves = {part: curve(groups, part) for part in ("weak", "noisy")}
+    curves = {part: curve(groups, part) for part in CURVES}
     if not all(len(each) > 1 for each in curves.values()):
         return None
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
-    titles = {"weak": "share of images labelled", "noisy": "share of labels that are wrong"}
-    both = figure.subplots(1, 2, sharey=True)
-    for axes, (part, points) in zip(both, curves.items(), strict=True):
+    figure = Figure(figsize=(4.2 * len(curves), 3.4), layout="constrained")
+    panels = figure.subplots(1, len(curves), sharey=True)
+    for axes, (part, points) in zip(panels, curves.items(), strict=True):
         key = "share" if part == "weak" else "wrong"
         x = [100 * lines[0]["run"][key] for lines in points.values()]
         for name in ("D", "C", "I", "alignment", "leakage"):
@@ -106,8 +106,8 @@ def weak_chart(groups: Groups) -> Any:
             axes.set_xscale("log")
         axes.set_xticks(x, [f"{value:g} %" for value in x])
         axes.minorticks_off()
-        axes.set(xlabel=titles[part], ylim=(0, 1.05))
-    axes.legend(loc="center right")
+        axes.set(xlabel=CURVES[part], ylim=(0, 1.05))
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=5)
     return figure
 
 

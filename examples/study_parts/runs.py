@@ -72,6 +72,7 @@ class Extent:
         ("target", "warm start"),
         ("target", "three times the self pairs"),
     )
+    trimmed_wrongs: tuple[float, ...] = (0.0, 0.1, 0.4)  # beside NOISE
     error_options: tuple[str, ...] = (
         "twice the steps",
         "three times the self pairs",
@@ -93,6 +94,7 @@ TINY = Extent(
     wrongs=(0.4,),
     remedies=("blind rest",),
     noise_remedies=(("trimmed pairs", ""),),
+    trimmed_wrongs=(0.4,),
     error_options=("warm start",),
     input_options=("no self pairs",),
     folds=(0,),
@@ -154,6 +156,8 @@ def main_runs(extent: Extent, weights: dict[tuple[str, str], float]) -> Iterable
             yield Run(
                 "noise remedies", "beta", scheme, beta, wrong=NOISE, option=option, seed=seed
             )
+        for wrong in extent.trimmed_wrongs:
+            yield Run("trimmed", "beta", "trimmed pairs", beta, wrong=wrong, seed=seed)
         for scheme in extent.remedies:
             yield Run("leakage", "beta", scheme, LEAKY_WEIGHT, seed=seed)
         for option in extent.error_options:

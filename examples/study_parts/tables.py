@@ -168,25 +168,32 @@ def _score(meant: str, partition: str) -> Callable[[Line], float]:
 
 def weak_table(groups: Groups) -> str:
     """Few labels, and wrong ones."""
-    rows = {
-        name: lines
-        for part in ("weak", "noisy")
-        for name, lines in curve(groups, part).items()
-        if len(of_part(groups, part))
-    }
+    rows = {name: lines for part in CURVES for name, lines in curve(groups, part).items()}
     columns = {f"{meant} from {meant}": _score(meant, meant) for meant in PARTITIONS}
     return as_table("Few and wrong labels", rows, FIGURES | columns)
 
 
+CURVES = {
+    "weak": "share of images labelled",
+    "noisy": "share of labels that are wrong",
+    "trimmed": "share that is wrong, pairs trimmed",
+}
+
+
 def curve(groups: Groups, part: str) -> dict[str, list[Line]]:
-    """What is said of the labels -> its lines, beginning with all of them, and right."""
+    """What is said of the labels -> its lines, from the best labels to the worst."""
     found = of_part(groups, part)
+    if not found:
+        return {}
+    if part == "trimmed":
+        tried = of_part(groups, "noise remedies")
+        found |= {run: lines for run, lines in tried.items() if run.scheme == "trimmed pairs"}
     seeds = {line["run"]["seed"] for lines in found.values() for line in lines}
-    first = [line for line in of_claim(groups, "beta", "target") if line["run"]["seed"] in seeds]
-    said = {"all labelled, none wrong": first} if first else {}
+    plain = [line for line in of_claim(groups, "beta", "target") if line["run"]["seed"] in seeds]
+    said = {"all labelled, none wrong": plain} if part != "trimmed" and plain else {}
     for run in sorted(found, key=lambda run: (-run.share, run.wrong)):
         name = f"{run.share:.0%} labelled" if part == "weak" else f"{run.wrong:.0%} wrong"
-        said[name] = found[run]
+        said[name + ", trimmed" * (part == "trimmed")] = found[run]
     return said
 
 
