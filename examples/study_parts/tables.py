@@ -40,6 +40,7 @@ SCHEMES = {
 LABELLED = {"rest": "identity is the rest", "all": "all labelled"}
 LEAKING = "leakage of the pose"
 POSE = ("yaw", "pitch")
+PHOTOGRAPHED = ("person", "pose", "expression", "eyes")
 
 
 def group(lines: Iterable[Line]) -> Groups:
@@ -59,11 +60,13 @@ def _order(line: Line) -> tuple[Any, ...]:
 
 
 def write_tables(lines: Iterable[Line]) -> str:
-    """All tables, as Markdown, and which trainings diverged; what has no lines is left out."""
+    """All tables, as Markdown, and what they took; what has no lines is left out."""
     lines = sorted(lines, key=_order)
     groups = group(lines)
     diverged = [str(Run(**line["run"])) for line in lines if line.get("diverged")]
+    hours = sum(line["seconds"].get("train", 0.0) for line in lines) / 3600
     parts = [table(groups) for table in TABLES]
+    parts += [f"{len(lines)} runs, whose training took {hours:.1f} hours of one core."]
     parts += ["Diverged: " + "; ".join(diverged)] if diverged else []
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -265,19 +268,17 @@ def _options(groups: Groups, part: str, scheme: str) -> dict[str, list[Line]]:
 
 
 def photograph_table(groups: Groups) -> str:
-    """Accuracy of each label from each partition alone."""
-    found = of_part(groups, "photographs")
-    if not found:
-        return ""
-    lines = next(iter(found.values()))
-    columns = {
-        f"{factor} ({np.mean([line['chance'][factor] for line in lines]):.2f}) from {partition}": (
-            lambda line, at=(partition, factor): line["scores"][at[0]][at[1]]
-        )
-        for factor in ("pose", "person", "eyes")
-        for partition in ("pose", "person", "rest")
+    """Accuracy of each label from each partition alone; in brackets, the commonest label's."""
+    rows, chance = {}, {}
+    for run, lines in of_part(groups, "photographs").items():
+        for partition in lines[0]["scores"]:
+            name = f"{SCHEMES[run.scheme]}, {partition}"
+            rows[name] = [{**line, "told": line["scores"][partition]} for line in lines]
+        chance = {each: np.mean([line["chance"][each] for line in lines]) for each in PHOTOGRAPHED}
+    columns: dict[str, Callable[[Line], float]] = {
+        f"{factor} ({share:.2f})": lambda line, factor=factor: line["told"][factor]
+        for factor, share in chance.items()
     }
-    rows = {SCHEMES[run.scheme]: each for run, each in found.items()}
     return as_table("Photographs, five folds", rows, columns | {"error": FIGURES["error"]})
 
 
