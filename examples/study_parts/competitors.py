@@ -1,7 +1,7 @@
-"""What the study trains beside the library's own models: competitors, and remedies tried.
+"""The models that the study sets beside the library's own.
 
 The competitors are written as they were published, as small as that allows, on the networks, the
-pairs and the beta-VAE that the gated models have. The remedies are the gated beta-VAE, changed.
+pairs and the beta-VAE that the gated models have.
 """
 
 from collections.abc import Mapping

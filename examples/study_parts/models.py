@@ -91,6 +91,8 @@ def make_model(run: Run, partitions: Partitions, data: Faces) -> torch.nn.Module
     model = model_class(config_class(**settings), *networks)
     if run.backbone == "dip":
         model.noise_variance = run.weight
+    if run.option == "ten times the weight":
+        model.weight *= 10  # of a remedy's own term
     return model  # type: ignore[no-any-return]
 
 

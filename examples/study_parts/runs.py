@@ -65,8 +65,15 @@ class Extent:
     few_seeds: tuple[int, ...] = (0, 1, 2)
     shares: tuple[float, ...] = (0.1, 0.01)
     wrongs: tuple[float, ...] = (0.1, 0.2, 0.4)
-    remedies: tuple[str, ...] = ("target", "costly rest", "independent rest", "blind rest")
-    noise_remedies: tuple[tuple[str, str], ...] = (  # scheme, option
+    leakage_remedies: tuple[tuple[str, str], ...] = (  # scheme, option
+        ("target", ""),
+        ("costly rest", ""),
+        ("independent rest", ""),
+        ("independent rest", "ten times the weight"),
+        ("blind rest", ""),
+        ("blind rest", "ten times the weight"),
+    )
+    noise_remedies: tuple[tuple[str, str], ...] = (
         ("trimmed pairs", ""),
         ("weighed pairs", ""),
         ("target", "warm start"),
@@ -92,7 +99,7 @@ TINY = Extent(
     few_seeds=(0,),
     shares=(0.5,),
     wrongs=(0.4,),
-    remedies=("blind rest",),
+    leakage_remedies=(("blind rest", ""),),
     noise_remedies=(("trimmed pairs", ""),),
     trimmed_wrongs=(0.4,),
     error_options=("warm start",),
@@ -161,8 +168,8 @@ def main_runs(extent: Extent, weights: dict[tuple[str, str], float]) -> Iterable
             )
         for wrong in extent.trimmed_wrongs:
             yield Run("trimmed", "beta", "trimmed pairs", beta, wrong=wrong, seed=seed)
-        for scheme in extent.remedies:
-            yield Run("leakage", "beta", scheme, LEAKY_WEIGHT, seed=seed)
+        for scheme, option in extent.leakage_remedies:
+            yield Run("leakage", "beta", scheme, LEAKY_WEIGHT, option=option, seed=seed)
         for option in extent.error_options:
             weight = beta / 2 if option == "half of beta" else beta
             yield Run("error", "beta", "target", weight, option=option, seed=seed)

@@ -228,7 +228,7 @@ def _pose_leakage(line: Line) -> float:
 def leakage_table(groups: Groups) -> str:
     """What was tried so that the rest tells less of the pose."""
     rows = {
-        SCHEMES.get(run.scheme, run.scheme): each
+        ", ".join([SCHEMES.get(run.scheme, run.scheme), *[run.option] * bool(run.option)]): each
         for run, each in of_part(groups, "leakage").items()
     }
     identity = {"identity told": lambda line: line["informativeness"]["identity"]}

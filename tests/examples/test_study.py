@@ -357,6 +357,15 @@ def test_a_remedy_moves_the_open_rest_alone(name, faces):
     assert (mu.grad[:, 2:] != 0).any()
 
 
+@pytest.mark.parametrize("scheme", ["independent rest", "blind rest"])
+def test_a_remedys_own_term_can_weigh_more(scheme, faces):
+    plain, heavy = (
+        models.make_model(Run("", "beta", scheme, 0.1, option=option), REST, faces)
+        for option in ("", "ten times the weight")
+    )
+    assert heavy.weight == 10 * plain.weight
+
+
 def test_the_blind_rest_climbs_where_its_guesser_descends():
     partitions = {"pose": 1, "rest": 1}
     config = GatedBetaVAEConfig((1, 8, 8), 2, partitions=partitions, rest=["rest"])
