@@ -80,11 +80,14 @@ class Extent:
         ("target", "three times the self pairs"),
     )
     trimmed_wrongs: tuple[float, ...] = (0.0, 0.1, 0.4)  # beside NOISE
-    error_options: tuple[str, ...] = (
-        "twice the steps",
-        "three times the self pairs",
-        "half of beta",
-        "warm start",
+    error_options: tuple[tuple[str, str], ...] = (  # backbone, option
+        ("beta", "twice the steps"),
+        ("beta", "three times the self pairs"),
+        ("beta", "half of beta"),
+        ("beta", "warm start"),
+        ("beta", "warm-up of beta"),
+        ("dip", "twice the steps"),
+        ("dip", "half of beta"),
     )
     input_options: tuple[str, ...] = ("twice the steps", "warm start", "no self pairs")
     folds: tuple[int, ...] = (0, 1, 2, 3, 4)  # of the photographs, one with each seed
@@ -102,7 +105,7 @@ TINY = Extent(
     leakage_remedies=(("blind rest", ""),),
     noise_remedies=(("trimmed pairs", ""),),
     trimmed_wrongs=(0.4,),
-    error_options=("warm start",),
+    error_options=(("beta", "warm start"), ("beta", "warm-up of beta")),
     input_options=("no self pairs",),
     folds=(0,),
 )
@@ -170,13 +173,12 @@ def main_runs(extent: Extent, weights: dict[tuple[str, str], float]) -> Iterable
             yield Run("trimmed", "beta", "trimmed pairs", beta, wrong=wrong, seed=seed)
         for scheme, option in extent.leakage_remedies:
             yield Run("leakage", "beta", scheme, LEAKY_WEIGHT, option=option, seed=seed)
-        for option in extent.error_options:
-            weight = beta / 2 if option == "half of beta" else beta
-            yield Run("error", "beta", "target", weight, option=option, seed=seed)
+        for backbone, option in extent.error_options:
+            weight = weights[backbone, "ungated"] / (2 if option == "half of beta" else 1)
+            yield Run("error", backbone, "target", weight, option=option, seed=seed)
         for option in extent.input_options:
-            labelled = (
-                "all" if option == "no self pairs" else "rest"
-            )  # which self pairs alone train
+            # A rest is trained by self pairs alone.
+            labelled = "all" if option == "no self pairs" else "rest"
             yield Run("input", "beta", "input", beta, labelled, option=option, seed=seed)
     for scheme, labelled in CLAIMED if "info" in extent.backbones else ():
         yield Run("mmd", "info", scheme, 0.05, labelled, option="lambda 1", seed=extent.seeds[0])

@@ -259,12 +259,16 @@ def noise_table(groups: Groups) -> str:
 
 
 def _options(groups: Groups, part: str, scheme: str) -> dict[str, list[Line]]:
-    """The model as it is, on the same seeds, and each way to train it otherwise."""
-    found = of_part(groups, part)
-    seeds = {line["run"]["seed"] for lines in found.values() for line in lines}
-    plain = [line for line in of_claim(groups, "beta", scheme) if line["run"]["seed"] in seeds]
-    rows = {"as it is": plain} if plain else {}
-    return rows | {run.option: lines for run, lines in found.items()}
+    """Each model as it is, on the same seeds, and each way to train it otherwise."""
+    rows: dict[str, list[Line]] = {}
+    for run, lines in of_part(groups, part).items():
+        name, seeds = BACKBONES[run.backbone], {line["run"]["seed"] for line in lines}
+        plain = of_claim(groups, run.backbone, scheme)
+        same = [line for line in plain if line["run"]["seed"] in seeds]
+        if same:
+            rows.setdefault(f"{name}, as it is", same)
+        rows[f"{name}, {run.option}"] = lines
+    return rows
 
 
 def photograph_table(groups: Groups) -> str:

@@ -19,6 +19,7 @@ from pythae.trainers import AdversarialTrainerConfig, BaseTrainerConfig
 from quickstart import INTENDED, PARTITIONS
 
 from pythae_gated import GatedBetaVAE, Partitions
+from pythae_gated.callbacks import KLWarmup
 from pythae_gated.metrics import Evaluation, evaluate
 from study_parts.competitors import GroupVAE, MatchPairing
 from study_parts.faces import Faces, load_faces, training_data
@@ -92,20 +93,35 @@ def train_faces(run: Run, settings: Settings, data: Faces) -> torch.nn.Module:
         model = make_model(run, partitions, data)
     epochs = settings.epochs * (2 if run.option == "twice the steps" else 1)
     per_row = 2 if run.scheme in PAIRED else 1
+    train = training_data(run, partitions, data)
+    warm_up = {}
+    if run.option == "warm-up of beta":
+        # Judged at the full beta after each epoch, or Pythae would keep one of the first.
+        warm_up["callbacks"] = [KLWarmup(max(1, epochs // per_row // 3))]
+        warm_up["eval_data"] = train.split(range(len(train) // 20), seed=0)
     fit(
         model,
-        training_data(run, partitions, data),
+        train,
         epochs=epochs // per_row,
         batch_size=settings.batch // per_row,
         # Adversarial training hangs on its rate; the KL's weight it has not.
         learning_rate=run.weight / 100 if run.scheme == "match" else settings.learning_rate,
         seed=run.seed,
+        **warm_up,
     )
     return model
 
 
 def fit(
-    model: Any, data: Any, *, epochs: int, batch_size: int, learning_rate: float, seed: int
+    model: Any,
+    data: Any,
+    *,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    seed: int,
+    eval_data: Any = None,
+    callbacks: Any = None,
 ) -> None:
     """Train with Pythae's pipeline, in silence, and keep nothing but the model in memory."""
     with tempfile.TemporaryDirectory() as folder, silence():
@@ -122,7 +138,7 @@ def fit(
             )
         else:
             config = BaseTrainerConfig(**common, learning_rate=learning_rate)
-        TrainingPipeline(model, config)(data)
+        TrainingPipeline(model, config)(data, eval_data, callbacks=callbacks)
 
 
 @contextlib.contextmanager
