@@ -2,7 +2,7 @@
 
     python examples/study.py --photographs DIR
 
-trains and judges about 200 models on two cores, in some four hours, and writes one line of JSON
+trains and judges about 250 models on two cores, in some five hours, and writes one line of JSON
 for each as it is done. It may be stopped at any time: what is done is not done again. Tables and
 figures are made of these lines alone, by
 
