@@ -17,7 +17,7 @@ import multiprocessing
 import os
 import threading
 import time
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -105,16 +105,12 @@ def run_all(todo: list[Run], lines: Lines, photographs: Path | None, workers: in
             for run in todo
         }
         try:
-            waiting = set(runs)
-            while waiting:
-                ended, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                for future in ended:
-                    lines.add(runs[future], future.result())
-                    n_done = len(todo) - len(waiting)
-                    spent = (time.perf_counter() - started) / 60
-                    left = spent / n_done * len(waiting)
-                    print(f"{n_done}/{len(todo)}, {spent:.0f} minutes, {left:.0f} left: ", end="")
-                    print(runs[future], flush=True)
+            for n_done, future in enumerate(as_completed(runs), start=1):
+                lines.add(runs[future], future.result())
+                spent = (time.perf_counter() - started) / 60
+                left = spent / n_done * (len(todo) - n_done)
+                print(f"{n_done}/{len(todo)}, {spent:.0f} minutes, {left:.0f} left: ", end="")
+                print(runs[future], flush=True)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

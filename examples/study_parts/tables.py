@@ -250,12 +250,11 @@ def noise_table(groups: Groups) -> str:
     """What was tried against wrong labels."""
     found = of_part(groups, "noise remedies")
     wrong = {run.wrong for run in found}
-    plain = {run: lines for run, lines in of_part(groups, "noisy").items() if run.wrong in wrong}
-    rows = {run.option or SCHEMES.get(run.scheme, run.scheme): each for run, each in found.items()}
-    for lines in plain.values():
-        rows = {"as it is": lines} | rows
+    plain = [lines for run, lines in of_part(groups, "noisy").items() if run.wrong in wrong]
+    rows = {"as it is": plain[0]} if plain else {}
+    rows |= {run.option or run.scheme: lines for run, lines in found.items()}
     title = f"Against wrong labels ({', '.join(f'{each:.0%}' for each in wrong)})"
-    return as_table(title, rows if found else {}, FIGURES)
+    return as_table(title, rows, FIGURES)
 
 
 def _options(groups: Groups, part: str, scheme: str) -> dict[str, list[Line]]:

@@ -13,7 +13,6 @@ from typing import Any
 import cmu_faces
 import numpy as np
 import torch
-from pythae.models import BetaVAEConfig
 from pythae.pipelines import TrainingPipeline
 from pythae.trainers import AdversarialTrainerConfig, BaseTrainerConfig
 from quickstart import INTENDED, PARTITIONS
@@ -165,9 +164,7 @@ def judge_photographs(run: Run, settings: Settings, folder: Path, output: Path) 
     name = "ungated" if run.scheme == "ungated" else "gated"
     model, data, batch_size = cmu_faces.prepare(name, images, factors, ~held_out, seed=run.seed)
     if run.scheme == "group":
-        config = BetaVAEConfig((1, 32, 32), latent_dim=12, beta=run.weight)
-        parts = model.encoder, model.decoder, model.partitions
-        model = GroupVAE(config, *parts)
+        model = GroupVAE(model.model_config, model.encoder, model.decoder, model.partitions)
     with tempfile.TemporaryDirectory() as training, silence():
         cmu_faces.fit(
             model,
