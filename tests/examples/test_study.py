@@ -203,6 +203,21 @@ def test_all_decode_as_many_images(scheme, faces, monkeypatch):
     assert all(torch.isfinite(each).all() for each in model.parameters())
 
 
+@pytest.mark.filterwarnings("ignore:.* share their label with no other")
+@pytest.mark.parametrize("scheme", ["ungated", "target", "match"])
+def test_faces_may_be_larger(scheme, tmp_path, monkeypatch):
+    seen = []
+    decode = ConvDecoder.forward
+    monkeypatch.setattr(
+        ConvDecoder, "forward", lambda *args: seen.append(decode(*args)) or seen[-1]
+    )
+    settings = replace(SMALL, image_size=64)
+    found = run_one(Run("claim", "beta", scheme, 0.1), settings, None, tmp_path)
+    assert {made["reconstruction"].shape[1:] for made in seen} == {(1, 64, 64)}
+    assert found["reconstruction_error"] > 0
+    assert set(found["informativeness"]) == set(INTENDED)
+
+
 def test_hindsight_orders_dimensions_and_changes_nothing_else(faces):
     run = Run("", "beta", "ungated", 0.1)
     model = models.make_model(run, REST, faces)
