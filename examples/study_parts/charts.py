@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from quickstart import INTENDED, PARTITIONS
 
-from study_parts.tables import (
+from study_parts.groups import (
     BACKBONES,
     CURVES,
     FIGURES,

@@ -73,6 +73,7 @@ class Extent:
         ("blind rest", ""),
         ("blind rest", "ten times the weight"),
     )
+    photograph_remedies: tuple[str, ...] = ("independent rest", "blind rest")
     noise_remedies: tuple[tuple[str, str], ...] = (
         ("trimmed pairs", ""),
         ("weighed pairs", ""),
@@ -88,6 +89,7 @@ class Extent:
         ("beta", "warm-up of beta"),
         ("dip", "twice the steps"),
         ("dip", "half of beta"),
+        ("dip", "three times the self pairs"),
     )
     input_options: tuple[str, ...] = ("twice the steps", "warm start", "no self pairs")
     folds: tuple[int, ...] = (0, 1, 2, 3, 4)  # of the photographs, one with each seed
@@ -103,6 +105,7 @@ TINY = Extent(
     shares=(0.5,),
     wrongs=(0.4,),
     leakage_remedies=(("blind rest", ""),),
+    photograph_remedies=("blind rest",),
     noise_remedies=(("trimmed pairs", ""),),
     trimmed_wrongs=(0.4,),
     error_options=(("beta", "warm start"), ("beta", "warm-up of beta")),
@@ -159,6 +162,9 @@ def main_runs(extent: Extent, weights: dict[tuple[str, str], float]) -> Iterable
         if seed in extent.folds:
             for scheme in ("ungated", "target", "group"):
                 yield Run("photographs", "beta", scheme, cmu_faces.BETA, seed=seed)
+            if seed in extent.few_seeds:
+                for scheme in extent.photograph_remedies:
+                    yield Run("photograph leakage", "beta", scheme, cmu_faces.BETA, seed=seed)
         if seed not in extent.few_seeds:
             continue
         for share in extent.shares:

@@ -1,67 +1,46 @@
 """The study's tables, made from its lines alone."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, TypeAlias
+from itertools import chain
 
 import numpy as np
 from quickstart import INTENDED, PARTITIONS
-from scipy.stats import t as student
 
+from study_parts.groups import (
+    BACKBONES,
+    CURVES,
+    FIGURES,
+    SCHEMES,
+    Groups,
+    Line,
+    competitors,
+    curve,
+    group,
+    interval,
+    of_claim,
+    of_part,
+    order,
+    same_seeds,
+)
 from study_parts.runs import Run
 
-Line: TypeAlias = Mapping[str, Any]
-Groups: TypeAlias = dict[Run, list[Line]]  # the runs that differ by their seed alone
-
-
-def _mean_of(name: str) -> Callable[[Line], float]:
-    return lambda line: float(np.mean(list(line[name].values())))
-
-
-FIGURES: dict[str, Callable[[Line], float]] = {
-    "D": lambda line: line["disentanglement"],
-    "C": lambda line: line["completeness"],
-    "I": _mean_of("informativeness"),
-    "alignment": _mean_of("alignment"),
-    "leakage": _mean_of("leakage"),
-    "error": lambda line: line["reconstruction_error"],
-}
-MINUTES = {"minutes": lambda line: line["seconds"]["train"] / 60}
-BACKBONES = {"beta": "beta-VAE", "info": "InfoVAE", "dip": "DIP-VAE-II"}
-SCHEMES = {
-    "ungated": "ungated",
-    "input": 'gated, `"input"`',
-    "target": 'gated, `"target"`',
-    "group": "Group-VAE",
-    "ada": "Ada-GVAE",
-    "match": "match pairing",
-    "supervised": "supervised beta-VAE",
-}
+MINUTES = {"minutes (median)": lambda line: line["seconds"]["train"] / 60}
 LABELLED = {"rest": "identity is the rest", "all": "all labelled"}
 LEAKING = "leakage of the pose"
 POSE = ("yaw", "pitch")
 PHOTOGRAPHED = ("person", "pose", "expression", "eyes")
-
-
-def group(lines: Iterable[Line]) -> Groups:
-    """The lines by their run, whatever the seed, in an order that is not that of their end."""
-    groups: Groups = {}
-    for line in sorted(lines, key=_order):
-        if not line.get("diverged"):
-            groups.setdefault(replace(Run(**line["run"]), seed=0), []).append(line)
-    return groups
-
-
-def _order(line: Line) -> tuple[Any, ...]:
-    run = Run(**line["run"])
-    schemes = [*SCHEMES, run.scheme]
-    backbone, scheme = list(BACKBONES).index(run.backbone), schemes.index(run.scheme)
-    return backbone, scheme, run.weight, run.labelled, -run.share, run.wrong, run.option, run.seed
+TOLD_OF_PHOTOGRAPHS = (  # partition, label
+    ("rest", "pose"),
+    ("rest", "person"),
+    ("rest", "eyes"),
+    ("pose", "pose"),
+    ("person", "person"),
+)
 
 
 def write_tables(lines: Iterable[Line]) -> str:
     """All tables, as Markdown, and what they took; what has no lines is left out."""
-    lines = sorted(lines, key=_order)
+    lines = sorted(lines, key=order)
     groups = group(lines)
     diverged = [str(Run(**line["run"])) for line in lines if line.get("diverged")]
     hours = sum(line["seconds"].get("train", 0.0) for line in lines) / 3600
@@ -69,13 +48,6 @@ def write_tables(lines: Iterable[Line]) -> str:
     parts += [f"{len(lines)} runs, whose training took {hours:.1f} hours of one core."]
     parts += ["Diverged: " + "; ".join(diverged)] if diverged else []
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """The mean, and half the width of its 95 % interval (Student's t); NaN for one value."""
-    n = len(values)
-    spread = np.std(values, ddof=1) / np.sqrt(n) if n > 1 else np.nan
-    return float(np.mean(values)), float(spread * student.ppf(0.975, max(n - 1, 1)))
 
 
 def told(values: Sequence[float]) -> str:
@@ -88,7 +60,10 @@ def as_table(
     rows: Mapping[str, Sequence[Line]],
     columns: Mapping[str, Callable[[Line], float]],
 ) -> str:
-    """A Markdown table under its title: the mean over the lines of each row, with intervals."""
+    """A Markdown table under its title: the mean over the lines of each row, with intervals.
+
+    Minutes are told by their median, since the seeds may have been trained on other machines.
+    """
     if not rows:
         return ""
     seeds = sorted({len(lines) for lines in rows.values()})
@@ -96,25 +71,13 @@ def as_table(
     head = [f"**{title}** ({runs})", "", f"| | {' | '.join(columns)} |"]
     body = []
     for name, lines in rows.items():
-        cells = [told([get(line) for line in lines]) for get in columns.values()]
+        found = {title: [get(line) for line in lines] for title, get in columns.items()}
+        cells = [
+            f"{np.median(values):.2f}" if title in MINUTES else told(values)
+            for title, values in found.items()
+        ]
         body.append(f"| {' | '.join([name, *cells])} |")
     return "\n".join([*head, "| --- |" + " --- |" * len(columns), *body])
-
-
-def of_part(groups: Groups, part: str) -> Groups:
-    return {run: lines for run, lines in groups.items() if run.part == part}
-
-
-def of_claim(groups: Groups, backbone: str, scheme: str, labelled: str = "rest") -> list[Line]:
-    """The claim's lines of one model."""
-    return next(
-        (
-            lines
-            for run, lines in of_part(groups, "claim").items()
-            if (run.backbone, run.scheme, run.labelled) == (backbone, scheme, labelled)
-        ),
-        [],
-    )
 
 
 def grid_table(groups: Groups) -> str:
@@ -176,49 +139,9 @@ def weak_table(groups: Groups) -> str:
     return as_table("Few and wrong labels", rows, FIGURES | columns)
 
 
-CURVES = {
-    "weak": "share of images labelled",
-    "noisy": "share of labels that are wrong",
-    "trimmed": "share that is wrong, pairs trimmed",
-}
-
-
-def curve(groups: Groups, part: str) -> dict[str, list[Line]]:
-    """What is said of the labels -> its lines, from the best labels to the worst."""
-    found = of_part(groups, part)
-    if not found:
-        return {}
-    if part == "trimmed":
-        tried = of_part(groups, "noise remedies")
-        found |= {run: lines for run, lines in tried.items() if run.scheme == "trimmed pairs"}
-    seeds = {line["run"]["seed"] for lines in found.values() for line in lines}
-    plain = [line for line in of_claim(groups, "beta", "target") if line["run"]["seed"] in seeds]
-    said = {"all labelled, none wrong": plain} if part != "trimmed" and plain else {}
-    for run in sorted(found, key=lambda run: (-run.share, run.wrong)):
-        name = f"{run.share:.0%} labelled" if part == "weak" else f"{run.wrong:.0%} wrong"
-        said[name + ", trimmed" * (part == "trimmed")] = found[run]
-    return said
-
-
 def competitor_table(groups: Groups) -> str:
     """The gated beta-VAE and others with the same labels; the weight of the KL in brackets."""
     return as_table("Competitors", competitors(groups), FIGURES | {LEAKING: _pose_leakage})
-
-
-def competitors(groups: Groups) -> dict[str, list[Line]]:
-    """All that compete, each with the weight that was best for it; the ungated model beside."""
-    chosen = {run.scheme: run for run in of_part(groups, "competitors")}
-    if not chosen:
-        return {}
-    claim = {
-        run.scheme: run
-        for run in of_part(groups, "claim")
-        if (run.backbone, run.labelled) == ("beta", "rest")
-    }
-    return {
-        f"{SCHEMES[scheme]} ({run.weight:g})": groups[run]
-        for scheme, run in (claim | chosen).items()
-    }
 
 
 def _pose_leakage(line: Line) -> float:
@@ -227,13 +150,14 @@ def _pose_leakage(line: Line) -> float:
 
 def leakage_table(groups: Groups) -> str:
     """What was tried so that the rest tells less of the pose."""
-    rows = {
-        ", ".join([SCHEMES.get(run.scheme, run.scheme), *[run.option] * bool(run.option)]): each
-        for run, each in of_part(groups, "leakage").items()
-    }
+    rows = {_remedy(run): lines for run, lines in of_part(groups, "leakage").items()}
     identity = {"identity told": lambda line: line["informativeness"]["identity"]}
     columns = {LEAKING: _pose_leakage} | identity | FIGURES | MINUTES
     return as_table("Against the leakage, with a lighter KL", rows, columns)
+
+
+def _remedy(run: Run) -> str:
+    return ", ".join([SCHEMES.get(run.scheme, run.scheme), *[run.option] * bool(run.option)])
 
 
 def error_table(groups: Groups) -> str:
@@ -261,11 +185,10 @@ def _options(groups: Groups, part: str, scheme: str) -> dict[str, list[Line]]:
     """Each model as it is, on the same seeds, and each way to train it otherwise."""
     rows: dict[str, list[Line]] = {}
     for run, lines in of_part(groups, part).items():
-        name, seeds = BACKBONES[run.backbone], {line["run"]["seed"] for line in lines}
-        plain = of_claim(groups, run.backbone, scheme)
-        same = [line for line in plain if line["run"]["seed"] in seeds]
-        if same:
-            rows.setdefault(f"{name}, as it is", same)
+        name = BACKBONES[run.backbone]
+        plain = same_seeds(of_claim(groups, run.backbone, scheme), lines)
+        if plain:
+            rows.setdefault(f"{name}, as it is", plain)
         rows[f"{name}, {run.option}"] = lines
     return rows
 
@@ -283,6 +206,25 @@ def photograph_table(groups: Groups) -> str:
         for factor, share in chance.items()
     }
     return as_table("Photographs, five folds", rows, columns | {"error": FIGURES["error"]})
+
+
+def photograph_leakage_table(groups: Groups) -> str:
+    """What was tried so that the rest of the photographs tells less of pose and person."""
+    found = of_part(groups, "photograph leakage")
+    rows = {
+        SCHEMES[run.scheme]: same_seeds(lines, chain(*found.values()))
+        for run, lines in of_part(groups, "photographs").items()
+        if run.scheme == "target" and found
+    }
+    rows |= {_remedy(run): lines for run, lines in found.items()}
+    columns: dict[str, Callable[[Line], float]] = {
+        f"{factor} from {partition}": (
+            lambda line, told=(partition, factor): line["scores"][told[0]][told[1]]
+        )
+        for partition, factor in TOLD_OF_PHOTOGRAPHS
+    }
+    title = "Photographs, against the leakage"
+    return as_table(title, rows, columns | {"error": FIGURES["error"]})
 
 
 def cost_table(groups: Groups) -> str:
@@ -315,5 +257,6 @@ TABLES = (
     error_table,
     input_table,
     photograph_table,
+    photograph_leakage_table,
     cost_table,
 )

@@ -36,7 +36,7 @@ def run_one(
     """Train and judge; what is found, in plain types. Pictures of photographs go to `output`."""
     if run.part == "cost":
         return {"seconds": time_epochs(run, settings)}
-    if run.part == "photographs":
+    if run.part.startswith("photograph"):
         if photographs is None:
             raise ValueError("a run on photographs needs their folder")
         return judge_photographs(run, settings, photographs, output)
@@ -165,6 +165,8 @@ def judge_photographs(run: Run, settings: Settings, folder: Path, output: Path) 
     model, data, batch_size = cmu_faces.prepare(name, images, factors, ~held_out, seed=run.seed)
     if run.scheme == "group":
         model = GroupVAE(model.model_config, model.encoder, model.decoder, model.partitions)
+    elif run.scheme in REMEDIES:
+        model = REMEDIES[run.scheme](model.model_config, model.encoder, model.decoder)
     with tempfile.TemporaryDirectory() as training, silence():
         cmu_faces.fit(
             model,
@@ -175,7 +177,7 @@ def judge_photographs(run: Run, settings: Settings, folder: Path, output: Path) 
             seed=run.seed,
         )
     seconds = time.perf_counter() - started
-    if run.seed == 0:
+    if run.part == "photographs" and run.seed == 0:
         shown = {name: labels[held_out] for name, labels in factors.items()}
         path = output / f"study_swap_{run.scheme}.png"
         cmu_faces.draw_swaps(model, images[held_out], shown, "pose", path)

@@ -14,7 +14,7 @@ import torch
 from networks import ConvDecoder, ConvEncoder
 from pythae.models import BetaVAE
 from quickstart import INTENDED, PARTITIONS
-from study_parts import models, remedies, tables
+from study_parts import groups, models, remedies, tables
 from study_parts.faces import Faces, as_classes, label, load_faces, training_data
 from study_parts.lines import Lines
 from study_parts.runs import (
@@ -431,7 +431,7 @@ def test_weighed_pairs_weigh_less_the_larger_their_error():
 
 
 def test_an_interval_is_students():
-    mean, half = tables.interval([1.0, 2.0, 3.0])
+    mean, half = groups.interval([1.0, 2.0, 3.0])
     assert mean == 2.0
     assert half == pytest.approx(4.302652 * 1.0 / 3**0.5, rel=1e-6)
     assert tables.told([0.5]) == "0.50"
@@ -454,6 +454,19 @@ def test_photographs_are_judged_in_folds(scheme, folder, tmp_path, monkeypatch):
     assert not (seen[0] & seen[1]).any()
 
 
+@pytest.mark.parametrize("scheme", WHOLE.photograph_remedies)
+def test_remedies_are_tried_on_photographs(scheme, folder, tmp_path, monkeypatch):
+    judged = []
+    judge = cmu_faces.judge
+    monkeypatch.setattr(cmu_faces, "judge", lambda *args: judged.append(args[0]) or judge(*args))
+    run = Run("photograph leakage", "beta", scheme, 0.05)
+    found = run_one(run, replace(SMALL, photograph_steps=2), folder, tmp_path)
+    assert type(judged[0]) is remedies.REMEDIES[scheme]
+    assert judged[0].partitions.rest == ("rest",)
+    assert set(found["scores"]["rest"]) == set(cmu_faces.FACTORS)
+    assert not list(tmp_path.glob("*.png"))  # or it would stand in for the gated model's
+
+
 @pytest.mark.filterwarnings("ignore:.* share their label with no other")
 def test_a_training_that_diverges_is_no_error(tmp_path):
     settings = replace(SMALL, learning_rate=1e30)
@@ -473,6 +486,37 @@ def test_photographs_are_told_partition_by_partition():
     assert "| | person (0.30) | pose (0.30) | expression (0.30) | eyes (0.30) | error |" in written
     assert '| gated, `"target"`, a |' + " 0.50 ± 0.00 |" * 4 + " 3.00 ± 0.00 |" in written
     assert '| gated, `"target"`, b |' + " 0.60 ± 0.00 |" * 4 in written
+
+
+def test_a_remedy_on_photographs_stands_beside_the_same_folds():
+    def fold(part, scheme, seed, told):
+        scores = dict.fromkeys(cmu_faces.PARTITIONS, dict.fromkeys(tables.PHOTOGRAPHED, told))
+        run = Run(part, "beta", scheme, 0.05, seed=seed)
+        chance = dict.fromkeys(tables.PHOTOGRAPHED, 0.25)
+        return make_line(run, scores=scores, chance=chance, reconstruction_error=3.0)
+
+    plain = [fold("photographs", "target", seed, 0.5 + seed) for seed in range(3)]
+    tried = [fold("photograph leakage", "blind rest", seed, 0.25) for seed in range(2)]
+    written = tables.write_tables([*plain, *tried])
+    table = written[written.index("**Photographs, against the leakage** (2 runs each)") :]
+    assert '| gated, `"target"` |' + " 1.00 ± 6.35 |" * 5 + " 3.00 ± 0.00 |" in table
+    assert "| blind rest |" + " 0.25 ± 0.00 |" * 5 + " 3.00 ± 0.00 |" in table
+
+
+def test_minutes_are_told_by_their_median():
+    lines = [
+        make_line(
+            Run("claim", "beta", "target", 0.1, seed=seed),
+            alignment={"yaw": 1.0},
+            leakage={"yaw": 0.0},
+            reconstruction_error=2.0,
+            scores={name: dict.fromkeys(INTENDED, 0.5) for name in PARTITIONS},
+            seconds={"train": 60.0 * minutes},
+        )
+        for seed, minutes in enumerate((1, 2, 9))
+    ]
+    assert "| minutes (median) |" in tables.write_tables(lines)
+    assert " 2.00 ± 0.00 | 2.00 |\n" in tables.write_tables(lines)
 
 
 def test_a_training_that_diverged_is_said_and_never_chosen():
