@@ -35,6 +35,7 @@ from pythae_gated.datasets import make_faces
 
 SCRIPT = Path(__file__).parents[2] / "examples" / "study.py"
 RESULTS = SCRIPT.parent / "results"
+HANGS = 900  # seconds; a tiny study takes one minute, on old machines under load several
 SMALL = Settings(n_train=256, n_test=40, n_fit=256, epochs=2, batch=64)
 REST = Partitions(PARTITIONS, ["identity"])
 
@@ -64,7 +65,7 @@ def read(output):
 @pytest.mark.slow
 def test_a_killed_study_goes_on_where_it_was(tmp_path):
     first = start(tmp_path)
-    until = time.monotonic() + 100
+    until = time.monotonic() + HANGS
     while len(read(tmp_path)) < 5 and time.monotonic() < until:
         time.sleep(0.1)
     first.send_signal(signal.SIGKILL)
@@ -76,7 +77,7 @@ def test_a_killed_study_goes_on_where_it_was(tmp_path):
         file.write('{"run": {"part": "cl')  # as if killed while it wrote
 
     second = start(tmp_path)
-    printed, _ = second.communicate(timeout=200)
+    printed, _ = second.communicate(timeout=HANGS)
     assert second.returncode == 0
     lines = read(tmp_path)
     assert lines[: len(kept)] == kept
@@ -92,7 +93,7 @@ def test_a_killed_study_goes_on_where_it_was(tmp_path):
         assert (tmp_path / f"study_{name}.png").stat().st_size > 0
 
     third = start(tmp_path, "--report")
-    again, _ = third.communicate(timeout=100)
+    again, _ = third.communicate(timeout=HANGS)
     assert (tmp_path / "study.md").read_text() in again
     assert read(tmp_path) == lines
 
