@@ -73,7 +73,7 @@ class Extent:
         ("blind rest", ""),
         ("blind rest", "ten times the weight"),
     )
-    photograph_remedies: tuple[str, ...] = ("independent rest", "blind rest")
+    photograph_remedies: tuple[str, ...] = ("blind rest",)  # the one that lowers it on faces
     noise_remedies: tuple[tuple[str, str], ...] = (
         ("trimmed pairs", ""),
         ("weighed pairs", ""),
@@ -105,7 +105,6 @@ TINY = Extent(
     shares=(0.5,),
     wrongs=(0.4,),
     leakage_remedies=(("blind rest", ""),),
-    photograph_remedies=("blind rest",),
     noise_remedies=(("trimmed pairs", ""),),
     trimmed_wrongs=(0.4,),
     error_options=(("beta", "warm start"), ("beta", "warm-up of beta")),

@@ -162,12 +162,12 @@ def _remedy(run: Run) -> str:
 
 def error_table(groups: Groups) -> str:
     """What was tried against the gated model's larger error."""
-    return as_table("Against the error", _options(groups, "error", "target"), FIGURES | MINUTES)
+    return as_table("Against the error", _options(groups, "error", "target"), FIGURES)
 
 
 def input_table(groups: Groups) -> str:
     """What was tried with "input" where it does not win."""
-    return as_table('With `"input"`', _options(groups, "input", "input"), FIGURES | MINUTES)
+    return as_table('With `"input"`', _options(groups, "input", "input"), FIGURES)
 
 
 def noise_table(groups: Groups) -> str:
