@@ -73,7 +73,7 @@ class Extent:
         ("blind rest", ""),
         ("blind rest", "ten times the weight"),
     )
-    photograph_remedies: tuple[str, ...] = ("blind rest",)  # the one that lowers it on faces
+    photograph_remedies: tuple[str, ...] = ("blind rest",)  # on faces it costs little
     noise_remedies: tuple[tuple[str, str], ...] = (
         ("trimmed pairs", ""),
         ("weighed pairs", ""),

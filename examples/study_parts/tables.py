@@ -219,7 +219,7 @@ def photograph_leakage_table(groups: Groups) -> str:
     rows |= {_remedy(run): lines for run, lines in found.items()}
     columns: dict[str, Callable[[Line], float]] = {
         f"{factor} from {partition}": (
-            lambda line, told=(partition, factor): line["scores"][told[0]][told[1]]
+            lambda line, partition=partition, factor=factor: line["scores"][partition][factor]
         )
         for partition, factor in TOLD_OF_PHOTOGRAPHS
     }
