@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from pythae_gated.encoding import (
+from pythae_gated.inference import (
     Images,
     as_images,
     decode,

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from pythae_gated.charts import importance_chart
 from pythae_gated.codes import draw_variations
-from pythae_gated.encoding import Images, as_images, decode, posterior, resolve_partitions
+from pythae_gated.inference import Images, as_images, decode, posterior, resolve_partitions
 from pythae_gated.partitions import Partitions
 from pythae_gated.tiles import Picture, check_channels, save_png, tile
 from pythae_gated.walks import (

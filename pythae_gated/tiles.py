@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pythae_gated.encoding import Images, as_images, check_finite
+from pythae_gated.inference import Images, as_images, check_finite
 from pythae_gated.partitions import Partitions
 
 Picture: TypeAlias = npt.NDArray[np.uint8]

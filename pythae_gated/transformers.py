@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 from typing_extensions import Self
 
-from pythae_gated.encoding import Images, posterior, resolve_partitions
+from pythae_gated.inference import Images, posterior, resolve_partitions
 from pythae_gated.partitions import Partitions
 
 

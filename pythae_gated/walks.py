@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from pythae_gated.encoding import Images, posterior
+from pythae_gated.inference import Images, posterior
 from pythae_gated.partitions import Partitions
 
 Along: TypeAlias = Literal["dimensions", "partitions"]

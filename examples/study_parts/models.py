@@ -12,7 +12,7 @@ from torch import Tensor
 
 import pythae_gated
 from pythae_gated import DIPVAE, GatedDIPVAE, Partitions
-from pythae_gated.encoding import posterior
+from pythae_gated.inference import posterior
 from pythae_gated.metrics import dci
 from study_parts import competitors
 from study_parts.faces import Faces

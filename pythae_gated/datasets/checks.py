@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from pythae_gated.datasets.labels import are_floats, as_numbers, encode_labels
+from pythae_gated.datasets.partners import Edges, Groups, Indices, Neighbours, Source
 from pythae_gated.errors import PairingError
-from pythae_gated.labels import are_floats, as_numbers, encode_labels
 from pythae_gated.partitions import SELF, Partitions
-from pythae_gated.sources import Edges, Groups, Indices, Neighbours, Source
 
 
 def make_sources(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pythae_gated.datasets.heads import Factors, Values, render_heads
+from pythae_gated.datasets._heads import Factors, Values, render_heads
 
 # Factor -> (lowest, highest, how many evenly spaced values unless continuous).
 _RANGES = {

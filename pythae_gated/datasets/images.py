@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pythae_gated.encoding import Images, as_images
+from pythae_gated.datasets.partners import Indices
 from pythae_gated.errors import PairingError
-from pythae_gated.sources import Indices
+from pythae_gated.inference import Images, as_images
 
 Data: TypeAlias = Any  # Images, or whatever has a length and gives item i for data[i]
 

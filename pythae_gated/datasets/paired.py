@@ -19,9 +19,9 @@ from pythae_gated.datasets.checks import (
     make_sources,
 )
 from pythae_gated.datasets.images import Data, MemmapFile, check_data, gather
-from pythae_gated.pairing import Pairing
+from pythae_gated.datasets.pairing import Pairing
+from pythae_gated.datasets.partners import Indices, Source
 from pythae_gated.partitions import SELF, Partitions
-from pythae_gated.sources import Indices, Source
 
 
 class PairedDataset(Dataset[DatasetOutput]):

@@ -15,7 +15,7 @@ from pythae_gated.metrics.factors import (
     check_repeats,
     check_varied,
 )
-from pythae_gated.metrics.prediction import Rows, as_rows
+from pythae_gated.metrics.forests import Rows, as_rows
 
 
 def binned_rows(

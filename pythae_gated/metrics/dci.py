@@ -8,7 +8,7 @@ import numpy.typing as npt
 from scipy.special import entr
 
 from pythae_gated.metrics.factors import Factors, FloatArray
-from pythae_gated.metrics.prediction import Estimator, fit_and_test_rows, predict
+from pythae_gated.metrics.forests import Estimator, fit_and_test_rows, predict
 
 # disentanglement_lib adds it to each importance before the entropy. So do we, for the estimator
 # that is theirs: where many are 0, the scores would else differ by more than 1e-9.

@@ -9,7 +9,7 @@ import torch
 from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
-from pythae_gated.encoding import Images, as_images, decode, posterior, resolve_partitions
+from pythae_gated.inference import Images, as_images, decode, posterior, resolve_partitions
 from pythae_gated.metrics.dci import dci
 from pythae_gated.metrics.evaluation import Evaluation
 from pythae_gated.metrics.factor_vae import factor_vae_score

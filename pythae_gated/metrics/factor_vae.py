@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from pythae_gated.metrics.bins import as_discrete
 from pythae_gated.metrics.factors import Array, Factor, Factors, FloatArray
-from pythae_gated.metrics.prediction import as_rows
+from pythae_gated.metrics.forests import as_rows
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from pythae_gated.metrics.bins import (
     mutual_information,
 )
 from pythae_gated.metrics.factors import Array, Factor, Factors, FloatArray, check_repeats
-from pythae_gated.metrics.prediction import fit_and_test_rows
+from pythae_gated.metrics.forests import fit_and_test_rows
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from pythae_gated.errors import PartitionError
 from pythae_gated.metrics.factors import Factors, FloatArray
-from pythae_gated.metrics.prediction import (
+from pythae_gated.metrics.forests import (
     Rows,
     chance,
     fit_and_test_rows,

@@ -8,8 +8,8 @@ import numpy.typing as npt
 from sklearn.svm import LinearSVC
 
 from pythae_gated.metrics.factors import Array, Factor, Factors, FloatArray
+from pythae_gated.metrics.forests import Rows, fit_and_test_rows
 from pythae_gated.metrics.mig import lead
-from pythae_gated.metrics.prediction import Rows, fit_and_test_rows
 
 # Of the squared deviation of a dimension: below it, disentanglement_lib takes it for constant.
 LEAST_VARIANCE = 1e-12

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from pythae_gated.encoding import Images
+from pythae_gated.inference import Images
 from pythae_gated.partitions import Partitions
 from pythae_gated.plots import reconstructions, swap_grid, traversals, variations
 from pythae_gated.tiles import Picture, tile

@@ -7,7 +7,7 @@ import imageio.v3 as imageio
 from torch import nn
 
 from pythae_gated.charts import importance_chart
-from pythae_gated.encoding import Images, as_images, posterior, resolve_partitions
+from pythae_gated.inference import Images, as_images, posterior, resolve_partitions
 from pythae_gated.metrics.evaluate import evaluate
 from pythae_gated.metrics.evaluation import Evaluation
 from pythae_gated.metrics.factors import Factors

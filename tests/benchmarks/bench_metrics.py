@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from pythae_gated.metrics import DCI, dci, prediction
+from pythae_gated.metrics import DCI, dci, forests
 
 DIMENSIONS = {  # factor -> the dimensions that tell of it
     "clean": [0],
@@ -25,7 +25,7 @@ DIMENSIONS = {  # factor -> the dimensions that tell of it
     "few_values": [11],
     "curved": [12, 13],
 }
-OURS = prediction.FOREST
+OURS = forests.FOREST
 SETTINGS: dict[str, dict[str, Any]] = {
     "ours": OURS,
     "scikit-learn's": {},
@@ -60,7 +60,7 @@ def make_codes(n: int, seed: int = 0) -> tuple[np.ndarray, dict[str, np.ndarray]
 
 def run(setting: dict[str, Any], fit: int, test: int) -> tuple[DCI, float, float]:
     """`dci` with this forest, the seconds that it took, and those of all cores together."""
-    prediction.FOREST = setting
+    forests.FOREST = setting
     fitted, held_out = make_codes(fit), make_codes(test, seed=1)
     start, cpu = time.perf_counter(), time.process_time()
     result = dci(*fitted, test=held_out)

@@ -18,8 +18,8 @@ from pythae.models import BetaVAE, BetaVAEConfig
 from pythae.trainers import BaseTrainer, BaseTrainerConfig
 
 from pythae_gated import GatedBetaVAE, GatedBetaVAEConfig, PairedDataset, Partitions
-from pythae_gated.labels import encode_labels
-from pythae_gated.sources import Edges, Groups, Neighbours, Source
+from pythae_gated.datasets.labels import encode_labels
+from pythae_gated.datasets.partners import Edges, Groups, Neighbours, Source
 
 N_IMAGES, SIZES = 20_000, {"pose": 4, "rest": 6}
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pythae_gated.datasets import faces, heads
+from pythae_gated.datasets import _heads, faces
 from pythae_gated.datasets.faces import make_faces
 
 VALUES = {"yaw": 7, "pitch": 5, "smile": 3, "mouth": 3, "brow": 3, "identity": 20}
@@ -158,14 +158,14 @@ def test_an_open_mouth_is_dark_in_everyone() -> None:
 @pytest.mark.parametrize("pitch", [-20.0, 20.0])
 def test_hair_hides_no_brow(pitch: float, monkeypatch: pytest.MonkeyPatch) -> None:
     hairy = ink(everyone(32, brow=1.0, pitch=pitch)).sum((1, 2))
-    make_solids = heads._make_solids
+    make_solids = _heads._make_solids
 
     def shave(*arguments: Any) -> Any:
         head, nose, hair = make_solids(*arguments)
         hair.cover[:] = 0
         return head, nose, hair
 
-    monkeypatch.setattr(heads, "_make_solids", shave)
+    monkeypatch.setattr(_heads, "_make_solids", shave)
     bald = ink(everyone(32, brow=1.0, pitch=pitch)).sum((1, 2))
     assert (hairy > 0.95 * bald).all()
 

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from pythae_gated import PairingError
-from pythae_gated.labels import encode_labels
-from pythae_gated.pairing import Pairing
-from pythae_gated.sources import Groups
+from pythae_gated.datasets.labels import encode_labels
+from pythae_gated.datasets.pairing import Pairing
+from pythae_gated.datasets.partners import Groups
 
 
 class Frame:  # what numpy sees of a data frame's column

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
-from pythae_gated.labels import UNKNOWN, Codes, Floats
+from pythae_gated.datasets.labels import UNKNOWN, Codes, Floats
 
 Indices = npt.NDArray[np.int64]
 

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from pythae_gated import PairingError
-from pythae_gated.labels import as_numbers
-from pythae_gated.sources import Edges, Neighbours
+from pythae_gated.datasets.labels import as_numbers
+from pythae_gated.datasets.partners import Edges, Neighbours
 
 SETTINGS = settings(max_examples=150, deadline=None)
 

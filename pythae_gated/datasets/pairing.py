@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from pythae_gated.datasets.partners import Indices, Source
 from pythae_gated.partitions import SELF
-from pythae_gated.sources import Indices, Source
 
 
 class Pairing:
