@@ -3,10 +3,9 @@
 Importing this package registers its models with Pythae's AutoConfig and AutoModel.
 """
 
-from pythae_gated.config import GatedConfigMixin
 from pythae_gated.datasets import PairedDataset
 from pythae_gated.errors import GateError, PairingError, PartitionError
-from pythae_gated.gating import GatedMixin, gate_gradient
+from pythae_gated.gating import GatedConfigMixin, GatedMixin, gate_gradient
 from pythae_gated.models import (
     DIPVAE,
     DIPVAEConfig,

@@ -1,13 +1,13 @@
-"""What goes wrong, by whose input: each class is also a `ValueError`."""
+"""Exceptions; each is a `ValueError`."""
 
 
 class PartitionError(ValueError):
-    """The partitions of the latent space do not fit together, or not the model."""
+    """Partitions are inconsistent, or do not fit the model."""
 
 
 class GateError(ValueError):
-    """A gate or a target does not fit the batch that it came with."""
+    """A gate or a target does not fit its batch."""
 
 
 class PairingError(ValueError):
-    """The data, labels or weights given to a dataset cannot make pairs."""
+    """Data, labels or weights cannot form pairs."""

@@ -1,8 +1,7 @@
-"""The named, contiguous parts that the latent space is cut into."""
+"""Partitions: named, contiguous slices of the latent space."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from numbers import Integral
 
 import torch
@@ -10,26 +9,26 @@ from torch import Tensor
 
 from pythae_gated.errors import GateError, PartitionError
 
-SELF = "self"  # the kind of pair whose target is the image itself, so no partition's name
+SELF = "self"  # the kind of pair whose target is the image itself; not a partition name
 
 
 @dataclass(frozen=True, init=False, repr=False)
 class Partitions:
-    """The latent space of L dimensions, cut into K named, contiguous partitions.
+    """The latent space of L dimensions, divided into K named, contiguous partitions.
 
-    Immutable, hashable, and equal to another with the same names, sizes, order and rest.
+    Immutable and hashable. Two are equal if names, sizes, order and rest are.
 
     Args:
-        sizes: Name of each partition -> its number of latent dimensions, in order.
-        rest: Names of the partitions that no factor speaks of. Self pairs train these.
+        sizes: Partition -> number of latent dimensions, in order.
+        rest: Names of the unlabelled partitions, which self pairs train.
 
     Attributes:
         names: The K names, in order.
-        rest: The names in the rest, in the order of `names`.
+        rest: The unlabelled partitions, in the order of `names`.
 
     Raises:
-        PartitionError: Where there is no partition, a size is not an int of at least 1, a name
-            is not a text, is empty or is `"self"`, or the rest names no partition.
+        PartitionError: If there is no partition, a size is not an int of at least 1, a name is
+            not a non-empty string or is `"self"`, or `rest` names an unknown partition.
 
     Example:
         >>> partitions = Partitions({"pose": 2, "identity": 3}, rest=["identity"])
@@ -44,9 +43,13 @@ class Partitions:
     rest: tuple[str, ...]
 
     def __init__(self, sizes: Mapping[str, int], rest: Iterable[str] = ()) -> None:
+        if isinstance(rest, str):
+            raise PartitionError(f"rest is a list of names; write rest=[{rest!r}]")
+        rest = tuple(rest)
         _check_sizes(sizes)
-        _check_rest(rest, sizes)
-        rest = set(rest)
+        for name in rest:
+            if name not in sizes:
+                raise PartitionError(f"rest: {_unknown(name, sizes)}")
         object.__setattr__(self, "names", tuple(sizes))
         object.__setattr__(self, "_sizes", tuple(int(size) for size in sizes.values()))
         object.__setattr__(self, "rest", tuple(name for name in sizes if name in rest))
@@ -57,17 +60,17 @@ class Partitions:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Name of each partition -> its number of latent dimensions."""
+        """Partition -> number of latent dimensions."""
         return dict(zip(self.names, self._sizes, strict=True))
 
     @property
     def latent_dim(self) -> int:
-        """L, the number of latent dimensions of all partitions together."""
+        """L, the total number of latent dimensions."""
         return sum(self._sizes)
 
     @property
     def slices(self) -> dict[str, slice]:
-        """Name of each partition -> where it lies among the latent dimensions."""
+        """Partition -> slice of the latent dimensions."""
         slices, start = {}, 0
         for name, size in self.sizes.items():
             slices[name] = slice(start, start + size)
@@ -78,23 +81,26 @@ class Partitions:
         self,
         gate: Tensor,  # (B, K)
     ) -> Tensor:  # (B, L)
-        """Spread one value a partition over the latent dimensions of that partition.
+        """Repeat the value of each partition for each of its latent dimensions.
+
+        No index tensor is made, so host and device are not synchronised.
 
         Raises:
-            GateError: Where the gate has not one column a partition.
+            GateError: If the gate does not have one column per partition.
         """
         if gate.ndim != 2 or gate.shape[1] != len(self.names):
             raise GateError(
-                f"a gate of shape {tuple(gate.shape)}: expected (B, {len(self.names)}), a column "
+                f"gate of shape {tuple(gate.shape)}: expected (B, {len(self.names)}), one column "
                 f"for each of the partitions {', '.join(self.names)}"
             )
-        return gate.index_select(1, _owners(self._sizes, gate.device))
+        columns = zip(torch.split(gate, 1, dim=1), self._sizes, strict=True)
+        return torch.cat([column.expand(-1, size) for column, size in columns], dim=1)
 
     def zero_rest(
         self,
         z: Tensor,  # (B, L)
     ) -> Tensor:  # (B, L)
-        """The codes with zero, the prior's mean, in the rest; `z` itself where there is no rest.
+        """The codes with zero, the prior's mean, in the rest; `z` itself if there is no rest.
 
         Example:
             >>> Partitions({"pose": 1, "identity": 2}, ["identity"]).zero_rest(torch.ones(1, 3))
@@ -102,17 +108,19 @@ class Partitions:
         """
         if not self.rest:
             return z
-        at = tuple(k for k, name in enumerate(self.names) if name in self.rest)
-        return z.masked_fill(_owned_by(at, self._sizes, z.device), 0.0)
+        parts = self.split(z).items()
+        return torch.cat(
+            [torch.zeros_like(part) if name in self.rest else part for name, part in parts], dim=-1
+        )
 
     def split(
         self,
         z: Tensor,  # (B, L)
     ) -> dict[str, Tensor]:  # name -> (B, L_k)
-        """Cut codes into those of each partition (views, not copies).
+        """The codes of each partition, as views.
 
         Raises:
-            PartitionError: Where the codes' last dimension is not L.
+            PartitionError: If the last dimension of the codes is not L.
         """
         if z.shape[-1] != self.latent_dim:
             raise PartitionError(
@@ -127,10 +135,10 @@ class Partitions:
         others: Tensor,  # broadcastable to z
         names: "str | Iterable[str]",
     ) -> Tensor:  # (..., L)
-        """The codes `z` (not changed), with those of `others` in one partition or several.
+        """A copy of `z` with the codes of `others` in one or several partitions.
 
         Raises:
-            PartitionError: Where there is no name, or one that is none of the partitions'.
+            PartitionError: If no partition is named, or an unknown one.
 
         Example:
             >>> partitions = Partitions({"pose": 1, "identity": 2})
@@ -144,62 +152,39 @@ class Partitions:
         return exchanged
 
     def resolve(self, names: "str | Iterable[str]") -> tuple[str, ...]:
-        """The names of one partition or several, each checked, without repetition.
+        """Check the names of one or several partitions, and drop repetitions.
 
         Raises:
-            PartitionError: Where there is no name, or one that is none of the partitions'.
+            PartitionError: If no partition is named, or an unknown one.
         """
         chosen = (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
         if not chosen:
             raise PartitionError(f"name at least one of the partitions {', '.join(self.names)}")
         for name in chosen:
             if name not in self.names:
-                raise PartitionError(
-                    f"no partition is called {name!r}; there are {', '.join(self.names)}"
-                )
+                raise PartitionError(_unknown(name, self.names))
         return chosen
 
 
-@lru_cache(maxsize=256)
-@torch.inference_mode(False)
-def _owners(sizes: tuple[int, ...], device: torch.device) -> Tensor:
-    """The partition of each latent dimension, (L,); moved to a device once, not in each step."""
-    owners = [k for k, size in enumerate(sizes) for _ in range(size)]
-    return torch.tensor(owners, device=device)
-
-
-@lru_cache(maxsize=256)
-@torch.inference_mode(False)
-def _owned_by(at: tuple[int, ...], sizes: tuple[int, ...], device: torch.device) -> Tensor:
-    """Which latent dimensions belong to the partitions at these places, (L,) of bool."""
-    return torch.isin(_owners(sizes, device), torch.tensor(at, device=device))
+def _unknown(name: object, names: Iterable[str]) -> str:
+    return f"no partition is named {name!r}; the partitions are {', '.join(names)}"
 
 
 def _check_sizes(sizes: Mapping[str, int]) -> None:
     if not isinstance(sizes, Mapping) or not sizes:
         raise PartitionError(
-            f"partitions are a mapping from name to size, such as {{'pose': 4, 'identity': 6}}; "
-            f"got {sizes!r}"
+            "partitions must be a mapping from name to size, such as "
+            f"{{'pose': 4, 'identity': 6}}; got {sizes!r}"
         )
     for name, size in sizes.items():
         if not isinstance(name, str) or not name:
-            raise PartitionError(f"a partition's name is a text of some length; got {name!r}")
+            raise PartitionError(f"partition names must be non-empty strings; got {name!r}")
         if name == SELF:
             raise PartitionError(
-                f"no partition may be called {SELF!r}, the name of the pairs of an image with "
-                "itself; give it another name"
+                f"a partition cannot be named {SELF!r}, the name of the pairs of an image with "
+                "itself; choose another name"
             )
         if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
             raise PartitionError(
-                f"the size of partition {name!r} is an int of at least 1; got {size!r}"
-            )
-
-
-def _check_rest(rest: Iterable[str], sizes: Mapping[str, int]) -> None:
-    if isinstance(rest, str):
-        raise PartitionError(f"rest is a list of names; write rest=[{rest!r}]")
-    for name in rest:
-        if name not in sizes:
-            raise PartitionError(
-                f"rest names {name!r}, which is no partition; there are {', '.join(sizes)}"
+                f"the size of partition {name!r} must be an int of at least 1; got {size!r}"
             )

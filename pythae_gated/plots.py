@@ -13,8 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from pythae_gated.charts import importance_chart
-from pythae_gated.codes import draw_variations
-from pythae_gated.inference import Images, as_images, decode, posterior, resolve_partitions
+from pythae_gated.inference import (
+    Images,
+    as_images,
+    decode,
+    generate,
+    posterior,
+    resolve_partitions,
+)
 from pythae_gated.partitions import Partitions
 from pythae_gated.tiles import Picture, check_channels, save_png, tile
 from pythae_gated.walks import (
@@ -157,7 +163,7 @@ def variations(
         ValueError: Where n is not an int of at least 1, `x` or `source` is not images of the
             model's shape, or these have neither 1 channel nor 3.
     """
-    images = draw_variations(model, x, vary, n, partitions, source=source, generator=generator)
+    images = generate(model, x, vary, n, partitions, source=source, generator=generator)
     return _as_array(images)
 
 

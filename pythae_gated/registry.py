@@ -1,35 +1,36 @@
-"""Makes models that Pythae does not know loadable by its AutoConfig and AutoModel."""
+"""Loading through Pythae's AutoConfig and AutoModel, and the card of a model on the hub."""
 
 import functools
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pythae.config import BaseConfig
 from pythae.models import AutoModel, BaseAE
 from pythae.models.auto_model import AutoConfig
+from pythae.models.base import base_model
 
-_registered: dict[str, tuple[type, type]] = {}  # a config's name -> config class, model class
+_registered: dict[str, tuple[type, type]] = {}  # name of the config -> its class, model class
 
 
 def register_model(config_class: type, model_class: type, *, exist_ok: bool = False) -> None:
-    """Make a custom Pythae model loadable by AutoConfig and AutoModel.
+    """Make a custom Pythae model loadable by AutoConfig and AutoModel, in this process.
 
-    From now on, in this process, `AutoConfig.from_json_file`, `AutoModel.load_from_folder`,
-    `AutoModel.load_from_hf_hub` and the model's own `load_from_folder` know it. Pythae's own
-    models load exactly as before.
+    `AutoConfig.from_json_file`, `AutoModel.load_from_folder`, `AutoModel.load_from_hf_hub` and
+    the model's own `load_from_folder` then know it. Pythae's own models load as before.
 
     Args:
         config_class: The model's config, a pydantic dataclass and subclass of Pythae's
-            `BaseConfig`. Its name is what `model_config.json` carries.
+            `BaseConfig`. `model_config.json` carries its name.
         model_class: The model, a subclass of Pythae's `BaseAE`.
-        exist_ok: Let another class take over a name that was registered before.
+        exist_ok: Let another class replace a registered one of the same name.
 
     Raises:
-        TypeError: Where a class is not of this kind.
-        ValueError: Where the name is one of Pythae's own, or taken by another class. The same
-            module and qualified name may register again (notebooks, reloads).
+        TypeError: If a class is not such a subclass.
+        ValueError: If the name is that of a config of Pythae's, or registered for another class.
+            The same module and qualified name may register again (notebooks, reloads).
 
     Example:
         >>> from pydantic.dataclasses import dataclass
@@ -57,9 +58,42 @@ def register_model(config_class: type, model_class: type, *, exist_ok: bool = Fa
 
 
 def registered_config(model_class: type) -> Any:
-    """The config class that a model class was registered with last, or None."""
-    configs = [config for config, model in _registered.values() if model is model_class]
-    return configs[-1] if configs else None
+    """The config registered last for a model class or its nearest registered base, or None."""
+    configs = {model: config for config, model in _registered.values()}
+    return next((configs[base] for base in model_class.__mro__ if base in configs), None)
+
+
+@contextmanager
+def hub_card(model: Any, hf_hub_path: str) -> Iterator[None]:
+    """Let Pythae upload a card that names our package and the model's partitions."""
+    before = base_model.model_card_template
+    base_model.model_card_template = _CARD.format(
+        name=model.model_name, path=hf_hub_path, partitions=getattr(model, "partitions", "none")
+    )
+    try:
+        yield
+    finally:
+        base_model.model_card_template = before
+
+
+_CARD = """---
+language: en
+tags:
+- pythae
+- pythae-gated
+license: apache-2.0
+---
+
+### Downloading this model from the Hub
+This {name} was trained with pythae and pythae-gated. Import pythae_gated, then reload it:
+```python
+>>> import pythae_gated
+>>> from pythae.models import AutoModel
+>>> model = AutoModel.load_from_hf_hub(hf_hub_path="{path}")
+```
+
+Partitions of the latent space: {partitions}
+"""
 
 
 def _descendants(cls: type) -> Iterator[type]:
@@ -77,36 +111,33 @@ def _path(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
-def _hook(auto_class: type, method: str, where: Callable[..., str]) -> None:
-    """Let a loader of Pythae's go on to registered models where it knows none of its own.
+def _hook(auto_class: type, method: str, json_path: Callable[..., str]) -> None:
+    """Extend a loader of Pythae's to registered models, for configs that it does not know.
 
     Args:
         auto_class: `AutoConfig` or `AutoModel`.
-        method: The class method to hook into; registered classes have one of the same name.
-        where: The loader's arguments -> path of the JSON file that names the config.
+        method: The class method to extend; registered classes have one of the same name.
+        json_path: Arguments of the loader -> path of the JSON file that names the config.
     """
     original = vars(auto_class)[method].__func__
-    original = getattr(original, "_unhooked", original)  # where this module is imported again
-    kind = 0 if auto_class is AutoConfig else 1
+    original = getattr(original, "_unhooked", original)  # if this module is imported again
 
     @functools.wraps(original)
     def with_registered(cls: type, *args: Any, **kwargs: Any) -> Any:
         try:
             return original(cls, *args, **kwargs)
-        except NameError as error:  # how Pythae's chains of names end
+        except NameError as error:  # raised at the end of Pythae's if-chains
             unknown = error
-        with open(where(*args, **kwargs), encoding="utf-8") as file:
+        with open(json_path(*args, **kwargs), encoding="utf-8") as file:
             classes = _registered.get(json.load(file)["name"])
         if classes is None:
             raise unknown
-        return getattr(classes[kind], method)(*args, **kwargs)
+        config_class, model_class = classes
+        registered = config_class if auto_class is AutoConfig else model_class
+        return getattr(registered, method)(*args, **kwargs)
 
     with_registered._unhooked = original  # type: ignore[attr-defined]
     setattr(auto_class, method, classmethod(with_registered))
-
-
-def _file(json_path: str) -> str:
-    return json_path
 
 
 def _in_folder(dir_path: str) -> str:
@@ -119,6 +150,6 @@ def _in_hub(hf_hub_path: str, allow_pickle: bool = False) -> str:
     return str(hf_hub_download(repo_id=hf_hub_path, filename="model_config.json"))
 
 
-_hook(AutoConfig, "from_json_file", where=_file)
-_hook(AutoModel, "load_from_folder", where=_in_folder)
-_hook(AutoModel, "load_from_hf_hub", where=_in_hub)
+_hook(AutoConfig, "from_json_file", lambda json_path: json_path)
+_hook(AutoModel, "load_from_folder", _in_folder)
+_hook(AutoModel, "load_from_hf_hub", _in_hub)

@@ -5,7 +5,7 @@ from pythae.models.base.base_utils import ModelOutput
 from pythae.models.nn import BaseDecoder, BaseEncoder
 from torch import nn
 
-from pythae_gated import GatedVAE, GatedVAEConfig
+from pythae_gated import GatedBetaVAE, GatedBetaVAEConfig, GatedVAE, GatedVAEConfig
 from pythae_gated.errors import PartitionError
 
 SIZES = {"pose": 1, "person": 3}
@@ -119,7 +119,11 @@ class TestGenerate:
     @pytest.mark.parametrize(
         ("arguments", "error", "match"),
         [
-            ({"vary": "hair"}, PartitionError, "no partition is called 'hair'"),
+            (
+                {"vary": "hair"},
+                PartitionError,
+                "no partition is named 'hair'",
+            ),
             ({"vary": []}, PartitionError, "at least one of the partitions pose, person"),
             ({"n": 0}, ValueError, "n=0: expected an int, at least 1"),
             ({"n": 2.0}, ValueError, r"n=2\.0"),
@@ -136,7 +140,7 @@ class TestGenerate:
 
     def test_a_generator_elsewhere_is_refused(self, model):
         generator = _Elsewhere()
-        with pytest.raises(ValueError, match="the generator is on cuda:0: draws are made on the"):
+        with pytest.raises(ValueError, match="is on cuda:0: samples are drawn on the CPU"):
             model.generate(images(2), "pose", generator=generator)
 
 
@@ -144,3 +148,52 @@ class _Elsewhere:
     """A generator on a GPU, without the GPU."""
 
     device = torch.device("cuda:0")
+
+
+class TestEmbedAndSwap:
+    @pytest.fixture
+    def model(self):
+        torch.manual_seed(0)
+        return GatedBetaVAE(
+            GatedBetaVAEConfig((1, 4, 4), latent_dim=5, partitions={"pose": 2, "identity": 3})
+        )
+
+    def test_embed_partitions_gives_means_by_name(self, model):
+        x = torch.rand(3, 1, 4, 4)
+        parts = model.embed_partitions(x)
+        assert {name: tuple(part.shape) for name, part in parts.items()} == {
+            "pose": (3, 2),
+            "identity": (3, 3),
+        }
+        assert torch.equal(torch.cat(list(parts.values()), 1), model.encoder(x).embedding)
+
+    def test_swap_takes_one_partition_from_the_other(self, model):
+        a, b = torch.rand(3, 1, 4, 4), torch.rand(3, 1, 4, 4)
+        mu_a, mu_b = model.encoder(a).embedding, model.encoder(b).embedding
+        expected = model.decoder(torch.cat([mu_b[:, :2], mu_a[:, 2:]], 1)).reconstruction
+        assert torch.equal(model.swap(a, b, "pose"), expected)
+        both = model.swap(a, b, ["pose", "identity"])
+        assert torch.equal(both, model.decoder(mu_b).reconstruction)
+        one = model.swap(a, b[:1], "pose")
+        assert torch.allclose(one[0], expected[0], atol=1e-6)
+
+    def test_neither_leaves_a_trace(self, model):
+        model.train()
+        model.encoder.eval()
+        x = torch.rand(2, 1, 4, 4)
+        assert not model.swap(x, x, "pose").requires_grad
+        assert not model.embed_partitions(x)["pose"].requires_grad
+        assert model.training
+        assert not model.encoder.training
+
+    def test_uint8_images_are_scaled(self, model):
+        x = torch.randint(0, 256, (2, 1, 4, 4), dtype=torch.uint8)
+        scaled = model.embed_partitions(x.float() / 255)
+        assert torch.equal(model.embed_partitions(x.numpy())["pose"], scaled["pose"])
+
+    def test_bad_swaps_are_refused(self, model):
+        a = torch.rand(3, 1, 4, 4)
+        with pytest.raises(PartitionError, match="no partition is named 'hair'"):
+            model.swap(a, a, "hair")
+        with pytest.raises(ValueError, match="a has 3 images and b 2: expected as many, or one"):
+            model.swap(a, a[:2], "pose")

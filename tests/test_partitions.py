@@ -61,7 +61,7 @@ def test_expand_spreads_a_gate_over_dimensions(partitions):
 
 @pytest.mark.parametrize("shape", [(4, 2), (4, 6), (3,), (4, 3, 1)])
 def test_expand_refuses_other_shapes(partitions, shape):
-    with pytest.raises(GateError, match=r"expected \(B, 3\), a column for each"):
+    with pytest.raises(GateError, match=r"expected \(B, 3\), one column for each"):
         partitions.expand(torch.ones(shape, dtype=torch.bool))
 
 
@@ -95,7 +95,7 @@ def test_split_refuses_other_widths(partitions):
 def test_resolve_takes_one_name_or_several(partitions):
     assert partitions.resolve("pose") == ("pose",)
     assert partitions.resolve(["identity", "pose", "identity"]) == ("identity", "pose")
-    with pytest.raises(PartitionError, match="no partition is called 'poses'; there are pose"):
+    with pytest.raises(PartitionError, match="named 'poses'; the partitions are pose"):
         partitions.resolve("poses")
 
 
@@ -104,16 +104,16 @@ def test_resolve_takes_one_name_or_several(partitions):
     [
         ({}, (), "mapping from name to size"),
         ([("pose", 2)], (), "mapping from name to size"),
-        ({"pose": 0}, (), "'pose' is an int of at least 1; got 0"),
+        ({"pose": 0}, (), "'pose' must be an int of at least 1; got 0"),
         ({"pose": -2}, (), "got -2"),
         ({"pose": "3"}, (), "got '3'"),
         ({"pose": True}, (), "got True"),
         ({"pose": 2.0}, (), r"got 2\.0"),
         ({"pose": None}, (), "got None"),
-        ({"self": 2}, (), "no partition may be called 'self'"),
-        ({"": 2}, (), "a text of some length; got ''"),
+        ({"self": 2}, (), "a partition cannot be named 'self'"),
+        ({"": 2}, (), "must be non-empty strings; got ''"),
         ({3: 2}, (), "got 3"),
-        ({"pose": 2}, ["poses"], "rest names 'poses', which is no partition; there are pose"),
+        ({"pose": 2}, ["poses"], "rest: named 'poses'; the partitions are pose"),
         ({"pose": 2}, "pose", r"write rest=\['pose'\]"),
     ],
 )

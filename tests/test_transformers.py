@@ -83,10 +83,10 @@ def test_an_ungated_model_takes_partitions(images):
 @pytest.mark.parametrize(
     ("arguments", "error", "match"),
     [
-        ({"keep": "hair"}, PartitionError, "no partition is called 'hair'"),
+        ({"keep": "hair"}, PartitionError, "no partition is named 'hair'"),
         ({"keep": ()}, PartitionError, "name at least one of the partitions pose, identity"),
         ({"partitions": {"pose": 3}}, PartitionError, "sum to 3"),
-        ({"batch_size": 0}, ValueError, "batches of 0"),
+        ({"batch_size": 0}, ValueError, "batch_size=0: expected at least 1"),
     ],
 )
 def test_bad_arguments(model, images, arguments, error, match):
@@ -96,7 +96,7 @@ def test_bad_arguments(model, images, arguments, error, match):
 
 def test_bad_images(model, images):
     transformer = PartitionTransformer(model).fit(images)
-    with pytest.raises(ValueError, match=r"images have shape \(1, 4, 4\)"):
+    with pytest.raises(ValueError, match=r"expected \(N, 1, 4, 4\)"):
         transformer.transform(np.zeros((2, 5, 4, 4)))
     images[3, 0, 1, 1] = np.nan
     with pytest.raises(ValueError, match="image 3 holds NaN"):

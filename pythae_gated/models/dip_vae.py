@@ -9,22 +9,18 @@ from pythae.models import VAE, VAEConfig
 from pythae.models.base.base_utils import ModelOutput
 from torch import Tensor
 
-from pythae_gated.config import GatedConfigMixin
-from pythae_gated.gating import GatedMixin
-from pythae_gated.hub import hub_card
+from pythae_gated.gating import GatedConfigMixin, GatedMixin
+from pythae_gated.registry import hub_card
 
 
 @dataclass
 class DIPVAEConfig(VAEConfig):
-    """Config of `DIPVAE`.
+    """As Pythae's `VAEConfig`, and the weights of the covariance terms.
 
     Parameters:
-        input_dim: Shape of one image, (C, H, W) say.
-        latent_dim: L, the number of latent dimensions.
-        reconstruction_loss: `"mse"` (the half squared error, summed over pixels) or `"bce"`.
-        dip_type: `"i"` matches the covariance of the means, `"ii"` that of the codes.
-        lambda_od: Weight of the covariance's entries off the diagonal, squared.
-        lambda_d: Weight of the squared distance from 1 of those on it.
+        dip_type: `"i"` for the covariance of the posterior means, `"ii"` for that of the codes.
+        lambda_od: Weight of the squared off-diagonal entries of the covariance.
+        lambda_d: Weight of the squared deviations of its diagonal from 1.
     """
 
     dip_type: Literal["i", "ii"] = "ii"
@@ -33,20 +29,17 @@ class DIPVAEConfig(VAEConfig):
 
 
 class DIPVAE(VAE):
-    """Disentangled inferred prior VAE: the covariance of the codes is drawn to the identity.
+    """Disentangled inferred prior VAE: the covariance of the codes is matched to the identity.
 
         loss = reconstruction + KL + lambda_od sum_{i != j} C_ij^2 + lambda_d sum_i (C_ii - 1)^2
 
     with, over a batch, C = Cov(mu(x)) for type `"i"` and C = Cov(mu(x)) + diag(E[sigma^2(x)]) for
-    type `"ii"`. The covariance divides by the batch size, so that a batch of one is finite.
-
-    The output carries `recon_loss`, `reg_loss` (the KL in nats), `dip_od_loss` and `dip_d_loss`
-    (with their weights); `loss` is their sum.
+    type `"ii"`. The covariance is divided by the batch size, so a batch of one is finite.
 
     Args:
         model_config: A `DIPVAEConfig`.
-        encoder: A Pythae `BaseEncoder` of one's own; default: Pythae's perceptron.
-        decoder: A Pythae `BaseDecoder` of one's own; default: Pythae's perceptron.
+        encoder: A custom Pythae `BaseEncoder`; default: Pythae's MLP.
+        decoder: A custom Pythae `BaseDecoder`; default: Pythae's MLP.
 
     Reference:
         Kumar, Sattigeri and Balakrishnan, Variational Inference of Disentangled Latent Concepts
@@ -61,14 +54,16 @@ class DIPVAE(VAE):
         self.lambda_d = model_config.lambda_d
 
     def forward(self, inputs: Mapping[str, Any], **kwargs: Any) -> Any:
-        """Encode, sample, decode and compare.
+        """Encode, sample, decode, and compute the loss.
 
         Args:
             inputs: A mapping with `"data"` (B, *input_dim).
-            **kwargs: What Pythae's trainers pass on, unused.
+            **kwargs: Arguments of Pythae's trainers, unused.
 
         Returns:
-            A `ModelOutput` with the losses above, `recon_x` (B, *input_dim) and `z` (B, L).
+            A `ModelOutput` of `loss`, its terms `recon_loss`, `reg_loss` (the KL in nats),
+            `dip_od_loss` and `dip_d_loss` (both weighted), `recon_x` (B, *input_dim) and `z`
+            (B, L).
         """
         x = inputs["data"]
         encoded = self.encoder(x)
@@ -89,7 +84,7 @@ class DIPVAE(VAE):
     def loss_function(
         self, recon_x: Tensor, x: Tensor, mu: Tensor, log_var: Tensor, z: Tensor
     ) -> tuple[Tensor, ...]:
-        """The loss, reconstruction, KL, and the two terms of the covariance, all means."""
+        """The loss, reconstruction, KL and both covariance terms, as means over the batch."""
         loss, recon_loss, kld = super().loss_function(recon_x, x, mu, log_var, z)
         covariance = _covariance(mu)
         if self.dip_type == "ii":
@@ -100,7 +95,7 @@ class DIPVAE(VAE):
         return loss + dip_od + dip_d, recon_loss, kld, dip_od, dip_d
 
     def push_to_hf_hub(self, hf_hub_path: str) -> None:
-        """Pythae's own, with a model card that says what to import."""
+        """As Pythae's, with a model card that names the package to import."""
         with hub_card(self, hf_hub_path):
             super().push_to_hf_hub(hf_hub_path)
 
@@ -116,31 +111,11 @@ def _covariance(
 
 @dataclass
 class GatedDIPVAEConfig(GatedConfigMixin, DIPVAEConfig):
-    """Config of `GatedDIPVAE`: `DIPVAEConfig` with partitions.
-
-    Parameters:
-        input_dim: Shape of one image, (C, H, W) say.
-        latent_dim: L, the number of latent dimensions.
-        reconstruction_loss: `"mse"` (the half squared error, summed over pixels) or `"bce"`.
-        dip_type: `"i"` matches the covariance of the means, `"ii"` that of the codes.
-        lambda_od: Weight of the covariance's entries off the diagonal, squared.
-        lambda_d: Weight of the squared distance from 1 of those on it.
-        partitions: Name of each partition -> its size, in order; None: one, `"latent"`.
-        rest: The partitions that no factor speaks of.
-        closed_partitions: What the decoder sees in closed partitions, `"target"` or `"input"`.
-    """
+    """As `DIPVAEConfig`, with the fields of `GatedConfigMixin`."""
 
 
 class GatedDIPVAE(GatedMixin, DIPVAE):
-    """`DIPVAE`, gated (`GatedMixin` says how); in the covariance a closed entry is a constant.
-
-    Args:
-        model_config: A `GatedDIPVAEConfig`.
-        encoder: A Pythae `BaseEncoder` of one's own; default: Pythae's perceptron.
-        decoder: A Pythae `BaseDecoder` of one's own; default: Pythae's perceptron.
-
-    Raises:
-        PartitionError: Where the config is not gated, or its partitions do not fit.
+    """`DIPVAE`, gated as described in `GatedMixin`; closed codes enter C as constants.
 
     Reference:
         Kumar, Sattigeri and Balakrishnan, ICLR 2018; Vowels, Camgoz and Bowden, Gated Variational

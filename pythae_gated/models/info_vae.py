@@ -9,45 +9,26 @@ from pythae.models import INFOVAE_MMD, VAE, INFOVAE_MMD_Config
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from pythae_gated.config import GatedConfigMixin
-from pythae_gated.gating import GatedMixin
+from pythae_gated.gating import GatedConfigMixin, GatedMixin
 
 
 @dataclass
 class GatedINFOVAE_MMD_Config(GatedConfigMixin, INFOVAE_MMD_Config):  # noqa: N801
-    """Config of `GatedINFOVAE_MMD`: Pythae's `INFOVAE_MMD_Config` with partitions.
-
-    Parameters:
-        input_dim: Shape of one image, (C, H, W) say.
-        latent_dim: L, the number of latent dimensions.
-        reconstruction_loss: `"mse"` (the half squared error, summed over pixels) or `"bce"`.
-        kernel_choice: `"imq"` or `"rbf"`.
-        alpha: The KL divergence (in nats) weighs 1 - alpha.
-        lbd: The MMD weighs alpha + lbd - 1.
-        kernel_bandwidth: Bandwidth of the kernel.
-        scales: Scales of the `"imq"` kernel; None: one of 1.
-        partitions: Name of each partition -> its size, in order; None: one, `"latent"`.
-        rest: The partitions that no factor speaks of.
-        closed_partitions: What the decoder sees in closed partitions, `"target"` or `"input"`.
-    """
+    """As `INFOVAE_MMD_Config`, with the fields of `GatedConfigMixin`."""
 
 
 class GatedINFOVAE_MMD(GatedMixin, INFOVAE_MMD):  # noqa: N801
-    """Pythae's `INFOVAE_MMD`, gated (`GatedMixin` says how): the loss is
+    """Pythae's `INFOVAE_MMD`, gated as described in `GatedMixin`: the loss is
 
         reconstruction(decoder(z), target) + (1 - alpha) KL + (alpha + lbd - 1) MMD(z, z_prior).
 
-    The values are Pythae's to float tolerance. The distances are computed once for all scales,
-    in float32 also under autocast, where Pythae's memory grows with B x B x L a scale; and a batch
-    of one, which has no MMD, is trained without it, where Pythae's gives NaN.
+    The values equal Pythae's to float tolerance. The distances are computed once for all scales,
+    in float32 even under autocast; Pythae's need B x B x L memory per scale. A batch of one, which
+    has no MMD, is trained without it; Pythae's loss is NaN there.
 
-    Args:
-        model_config: A `GatedINFOVAE_MMD_Config`.
-        encoder: A Pythae `BaseEncoder` of one's own; default: Pythae's perceptron.
-        decoder: A Pythae `BaseDecoder` of one's own; default: Pythae's perceptron.
-
-    Raises:
-        PartitionError: Where the config is not gated, or its partitions do not fit.
+    Warns:
+        UserWarning: If the weight alpha + lbd - 1 is negative (Pythae's default), so that the MMD
+            is maximised.
 
     Reference:
         Zhao, Song and Ermon, InfoVAE, AAAI 2019; Vowels, Camgoz and Bowden, Gated Variational
@@ -59,8 +40,8 @@ class GatedINFOVAE_MMD(GatedMixin, INFOVAE_MMD):  # noqa: N801
         weight = self.alpha + self.lbd - 1
         if weight < 0:
             warnings.warn(
-                f"alpha={self.alpha} and lbd={self.lbd} weigh the MMD by alpha + lbd - 1 = "
-                f"{weight:.4g}: it is maximised, and codes are driven away from the prior; set "
+                f"alpha={self.alpha} and lbd={self.lbd} give the MMD a weight of alpha + lbd - 1 "
+                f"= {weight:.4g}: it is maximised, which drives codes away from the prior; set "
                 f"lbd above {1 - self.alpha:.4g} to minimise it",
                 stacklevel=2,
             )
@@ -90,7 +71,7 @@ class GatedINFOVAE_MMD(GatedMixin, INFOVAE_MMD):  # noqa: N801
     def loss_function(
         self, recon_x: Tensor, x: Tensor, z: Tensor, z_prior: Tensor, mu: Tensor, log_var: Tensor
     ) -> Any:
-        """The parent's; on a batch of one, which has no MMD, without it."""
+        """As the parent's, without the MMD on a batch of one."""
         if len(z) > 1:
             return super().loss_function(recon_x, x, z, z_prior, mu, log_var)
         _, recon_loss, kld = VAE.loss_function(self, recon_x, x, mu, log_var, z)
@@ -104,7 +85,7 @@ def _squared_distances(
 ) -> Tensor:  # (B, B)
     with torch.autocast(z1.device.type, enabled=False):
         a, b = (z.to(torch.promote_types(z.dtype, torch.float32)) for z in (z1, z2))
-        # |a|^2 + |b|^2 - 2 a.b, about a common centre so that little cancels.
+        # |a|^2 + |b|^2 - 2 a.b, centred to limit cancellation.
         centre = b.detach().mean(0)
         a, b = a - centre, b - centre
         squares = (a**2).sum(1, keepdim=True) + (b**2).sum(1)
@@ -112,9 +93,9 @@ def _squared_distances(
 
 
 class _InverseMultiquadratic(torch.autograd.Function):
-    """The sum of C / (C + d) over constants C, keeping d alone for the way back.
+    """The sum of C / (C + d) over constants C, saving only d for the backward pass.
 
-    Autograd would keep a (B, B) for each constant; two buffers do.
+    Autograd would save a (B, B) tensor per constant.
     """
 
     @staticmethod

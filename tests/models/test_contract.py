@@ -284,23 +284,10 @@ class TestSaving:
             assert same(before[0], after[0])
             assert same(before[1], after[1])
 
+    @pytest.mark.nightly
     @pytest.mark.parametrize("custom", [False, True], ids=["default", "custom"])
     def test_reloads_in_a_fresh_process(self, name, custom, tmp_path):
-        model = make(name, custom=custom).eval()
-        model.save(str(tmp_path))
-        torch.manual_seed(0)
-        loss = model(make_batch()).loss.item()
-        torch.save(make_batch(), tmp_path / "batch.pt")
-        code = (
-            "import sys, torch, pythae_gated; from pythae.models import AutoModel\n"
-            "assert 'tests' not in sys.modules\n"
-            "model = AutoModel.load_from_folder(sys.argv[1]).eval()\n"
-            "torch.manual_seed(0)\n"
-            "print(repr(model(torch.load(sys.argv[1] + '/batch.pt')).loss.item()))\n"
-        )
-        command = [sys.executable, "-c", code, str(tmp_path)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
-        assert float(done.stdout.split()[-1]) == loss
+        check_reload_in_a_fresh_process(name, custom, tmp_path)
 
     def test_config_goes_through_json(self, name, tmp_path):
         config = make(name, closed_partitions="input", rest=["identity"]).model_config
@@ -353,14 +340,28 @@ class TestWarmStart:
         assert next(gated.parameters()).dtype == torch.float64
 
     def test_another_class_is_refused(self):
-        with pytest.raises(TypeError, match="GatedVAE gates a VAE; got a BetaVAE"):
+        with pytest.raises(TypeError, match=r"expects a VAE; got a BetaVAE, .*GatedBetaVAE\("):
             pythae_gated.GatedVAE.from_parent(make_parent("GatedBetaVAE"))
         with pytest.raises(ValueError, match="sum to 3, and latent_dim is 6"):
             pythae_gated.GatedVAE.from_parent(make_parent("GatedVAE"), partitions={"a": 3})
 
 
+@pytest.mark.parametrize("custom", [False, True], ids=["default", "custom"])
+def test_beta_vae_reloads_in_a_fresh_process(custom, tmp_path):
+    check_reload_in_a_fresh_process("GatedBetaVAE", custom, tmp_path)
+
+
 @pytest.mark.slow
-def test_compiled_encoder_and_decoder_gate_too(name, closed):
+def test_compiled_networks_of_beta_vae_gate_too(closed):
+    check_compiled("GatedBetaVAE", closed)
+
+
+@pytest.mark.nightly
+def test_compiled_networks_gate_too(name, closed):
+    check_compiled(name, closed)
+
+
+def check_compiled(name, closed):
     model, plain = make(name, closed_partitions=closed), make(name, closed_partitions=closed)
     model.encoder.compile()
     model.decoder.compile()
@@ -375,3 +376,21 @@ def test_compiled_encoder_and_decoder_gate_too(name, closed):
             grads.append([parameter.grad for parameter in each.parameters()])
         assert torch.allclose(*losses)
         assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*grads, strict=True))
+
+
+def check_reload_in_a_fresh_process(name, custom, tmp_path):
+    model = make(name, custom=custom).eval()
+    model.save(str(tmp_path))
+    torch.manual_seed(0)
+    loss = model(make_batch()).loss.item()
+    torch.save(make_batch(), tmp_path / "batch.pt")
+    code = (
+        "import sys, torch, pythae_gated; from pythae.models import AutoModel\n"
+        "assert 'tests' not in sys.modules\n"
+        "model = AutoModel.load_from_folder(sys.argv[1]).eval()\n"
+        "torch.manual_seed(0)\n"
+        "print(repr(model(torch.load(sys.argv[1] + '/batch.pt')).loss.item()))\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert float(done.stdout.split()[-1]) == loss

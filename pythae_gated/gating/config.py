@@ -1,4 +1,4 @@
-"""What a gated model's config has beside its parent's fields."""
+"""The fields that a gated model's config has besides its parent's."""
 
 from typing import Any, Literal
 
@@ -11,18 +11,19 @@ from pythae_gated.partitions import Partitions
 
 @dataclass
 class GatedConfigMixin:
-    """Fields to put before those of a Pythae config, in the order of resolution.
+    """Config fields of a gated model: `class GatedXConfig(GatedConfigMixin, XConfig)`.
 
     Parameters:
-        partitions: Name of each partition of the latent space -> its size, in order; the sizes
-            sum to `latent_dim`. None: one partition, `"latent"`.
-        rest: The partitions that no factor speaks of, which self pairs train. None: there is none.
-        closed_partitions: What the decoder sees in the closed partitions of a pair. `"target"`:
-            the target's code without gradient, and zero in a closed rest (our extension, and what
-            we recommend). `"input"`: the input's code (the paper's scheme).
+        partitions: Name -> number of latent dimensions of each partition, in order; the sizes
+            sum to `latent_dim`. None: a single partition, `"latent"`.
+        rest: The unlabelled partitions, which self pairs train. None: there are none.
+        closed_partitions: What the decoder receives in the closed partitions of a pair.
+            `"target"` (our extension, recommended): the target's code without gradient, and zero
+            in a closed rest. `"input"` (the paper's scheme as we read it): the input's code.
 
     Raises:
-        ValidationError: Pydantic's, where the partitions do not fit together or `latent_dim`.
+        ValidationError: (pydantic) If the partitions are inconsistent or do not sum to
+            `latent_dim`.
     """
 
     partitions: dict[str, int] | None = None
@@ -32,17 +33,21 @@ class GatedConfigMixin:
     @field_validator("partitions", mode="before")
     @classmethod
     def _check_sizes(cls, sizes: Any) -> Any:
-        # Before pydantic's own look, which turns "3" and True into ints without a word.
+        # Before pydantic's own validation, which silently converts "3" and True to ints.
         return None if sizes is None else Partitions(sizes).sizes
 
     @model_validator(mode="after")
     def _check_partitions(self) -> "GatedConfigMixin":
-        read_partitions(self)
+        partitions_of(self)
         return self
 
 
-def read_partitions(config: Any) -> Partitions:
-    """The partitions that a gated config states, checked against its latent_dim."""
+def partitions_of(config: Any) -> Partitions:
+    """The partitions of a gated config.
+
+    Raises:
+        PartitionError: If they do not sum to `latent_dim`.
+    """
     sizes = {"latent": config.latent_dim} if config.partitions is None else config.partitions
     partitions = Partitions(sizes, config.rest or ())
     if partitions.latent_dim != config.latent_dim:

@@ -1,0 +1,118 @@
+"""The gate on gradients, and its two schemes: what the decoder receives in closed partitions."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from pythae.models import VAE, BetaVAE, DisentangledBetaVAE
+from pythae.models.base.base_utils import ModelOutput
+from torch import Tensor, nn
+
+from pythae_gated.errors import GateError
+
+# Losses that are a mean over images: on 2B rows, the mean of the losses of both directions.
+_MEANS_OVER_IMAGES = tuple(parent.loss_function for parent in (VAE, BetaVAE, DisentangledBetaVAE))
+
+
+def gate_gradient(
+    z: Tensor,  # (..., L)
+    mask: Tensor,  # bool, broadcastable to z
+) -> Tensor:  # (..., L)
+    """Return `z`, and in the backward pass let gradients through only where `mask` is True.
+
+    The gradient is exactly 0.0 where `mask` is False, so every parameter before the gate gets a
+    gradient, if only of zeros (DDP requires one).
+
+    Args:
+        z: Values to gate, such as the means or the log-variances of a posterior.
+        mask: Where the gate is open; bool, broadcastable to `z`.
+
+    Raises:
+        GateError: If the mask is not bool or does not broadcast to the shape of `z`.
+
+    Reference:
+        Vowels, Camgoz and Bowden, Gated Variational AutoEncoders, 2019 (arXiv 1911.06443).
+
+    Example:
+        >>> z = torch.ones(1, 3, requires_grad=True)
+        >>> gate_gradient(z, torch.tensor([True, False, True])).sum().backward()
+        >>> z.grad
+        tensor([[1., 0., 1.]])
+    """
+    if mask.dtype != torch.bool:
+        raise GateError(f"mask of dtype {mask.dtype}: expected torch.bool")
+    sizes = zip(mask.shape[::-1], z.shape[::-1], strict=False)
+    if mask.ndim > z.ndim or any(m not in (1, n) for m, n in sizes):
+        raise GateError(
+            f"mask of shape {tuple(mask.shape)} does not broadcast to values of shape "
+            f"{tuple(z.shape)}"
+        )
+    return torch.where(mask, z, z.detach())
+
+
+def input_scheme(model: Any, target: Tensor, gate: Tensor) -> dict[str, Any]:
+    """The attributes that differ for `"input"`: x is gated, decoded and compared with t."""
+    loss = model.loss_function
+
+    def target_loss(recon_x: Tensor, x: Tensor, *args: Any, **kwargs: Any) -> Any:
+        return loss(recon_x, target, *args, **kwargs)
+
+    mask = model.partitions.expand(gate)
+    return {"encoder": _gated(model.encoder, mask), "loss_function": target_loss}
+
+
+def target_scheme(model: Any, gate: Tensor) -> dict[str, Any]:
+    """The attributes that differ for `"target"`: x and t as 2B rows, paired in both directions.
+
+    Row i of the decoder's input has its own code without gradient (zero in the rest) in the
+    closed partitions, and its partner's in the open ones: it reconstructs its own image.
+    """
+    mask = model.partitions.expand(torch.cat([gate, gate]))
+    decoder, loss, n = model.decoder, model.loss_function, len(gate)
+
+    def decode_exchanged(z: Tensor) -> Any:
+        own = model.partitions.zero_rest(z.detach())
+        return decoder(torch.where(mask, z.roll(n, 0), own))
+
+    def mean_loss(recon_x: Tensor, x: Tensor, *codes: Any, **kwargs: Any) -> tuple[Any, ...]:
+        def direction(codes_of: int, image_of: int) -> Any:
+            own = [_half(value, codes_of, n) for value in codes]
+            named = {name: _half(value, codes_of, n) for name, value in kwargs.items()}
+            return loss(recon_x.chunk(2)[image_of], x.chunk(2)[image_of], *own, **named)
+
+        terms = zip(direction(0, 1), direction(1, 0), strict=True)
+        return tuple((first + second) / 2 for first, second in terms)
+
+    overrides: dict[str, Any] = {
+        "encoder": _gated(model.encoder, mask),
+        "decoder": decode_exchanged,
+    }
+    if getattr(loss, "__func__", None) not in _MEANS_OVER_IMAGES:
+        overrides["loss_function"] = mean_loss
+    return overrides
+
+
+def _gated(encoder: nn.Module, mask: Tensor) -> Callable[..., Any]:
+    """The encoder followed by the gate, which comes after the user's hooks on the encoder."""
+
+    def encode_gated(*args: Any, **kwargs: Any) -> Any:
+        output = encoder(*args, **kwargs)
+        gated = {}
+        for key in ("embedding", "log_covariance"):
+            code = output[key]
+            if code.shape != mask.shape:
+                raise GateError(
+                    f"the encoder's {key} has shape {tuple(code.shape)}: expected "
+                    f"{tuple(mask.shape)}, the {mask.shape[1]} dimensions of the partitions"
+                )
+            gated[key] = gate_gradient(code, mask)
+        return ModelOutput(**{**output, **gated})
+
+    return encode_gated
+
+
+def _half(value: Any, which: int, n: int) -> Any:
+    """The first or second half of a tensor of 2n rows; any other value as it is."""
+    if isinstance(value, Tensor) and value.ndim > 0 and len(value) == 2 * n:
+        return value.chunk(2)[which]
+    return value

@@ -1,0 +1,256 @@
+"""GatedMixin: gates a Pythae VAE, and embeds, swaps and generates by partition."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+from typing_extensions import Self
+
+from pythae_gated import inference
+from pythae_gated.errors import GateError, PartitionError
+from pythae_gated.gating.config import GatedConfigMixin, partitions_of
+from pythae_gated.gating.gate import input_scheme, target_scheme
+from pythae_gated.gating.parents import check_parent, gate_model
+from pythae_gated.inference import Images
+from pythae_gated.partitions import Partitions
+from pythae_gated.registry import hub_card
+
+if TYPE_CHECKING:
+    from pythae.models import VAE as _Parent  # noqa: N811
+else:
+    _Parent = object
+
+
+class GatedMixin(_Parent):
+    """Gates a Pythae VAE: `class GatedX(GatedMixin, X)`, with a config made the same way.
+
+    On inputs of `"data"` only, the model is its parent, bit for bit. With a `"target"`
+    (B, *input_dim), a bool `"gate"` (B, K), or both, the parent's own forward and loss run with
+    another encoder, decoder and loss function:
+
+        mu~ = G(mu(x); m)      log_var~ = G(log_var(x); m)      z = mu~ + exp(log_var~ / 2) * eps
+        loss = reconstruction(decoder(z), target) + regulariser(mu~, log_var~, z)
+
+    where m is the gate expanded over the latent dimensions and G is `gate_gradient`. The config's
+    `closed_partitions` sets what the decoder receives in closed partitions. With `"target"`,
+    input and target train the pair in both directions: the loss is the mean of the two, each the
+    model's own `loss_function` on B rows, and in the decoder's z the closed partitions are
+    exchanged (zero in a closed rest). In eval mode `recon_x` reconstructs the data from its own
+    codes.
+
+    The parent has a single encoder pass, a Gaussian posterior and a `loss_function`: VAE,
+    BetaVAE, BetaTCVAE, DisentangledBetaVAE, INFOVAE_MMD, MSSSIM_VAE, or a subclass of these. Your
+    own `loss_function` may use `self.encoder` and `self.decoder`, which are not gated. The model
+    does not change during a forward, so that several threads may share it.
+
+    Attributes:
+        partitions: The `Partitions` of the latent space.
+
+    Raises:
+        TypeError: At class definition, if the parent cannot be gated.
+        PartitionError: If the model's config is not a gated one or its partitions do not fit.
+        GateError: If the gate or target of a batch does not fit its data.
+
+    Reference:
+        Vowels, Camgoz and Bowden, Gated Variational AutoEncoders, 2019 (arXiv 1911.06443).
+    """
+
+    partitions: Partitions
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        check_parent(cls, GatedMixin)
+
+    def __init__(self, model_config: Any, *args: Any, **kwargs: Any) -> None:
+        if not isinstance(model_config, GatedConfigMixin):
+            given = type(model_config).__name__
+            raise PartitionError(
+                f"{type(self).__name__} needs a gated config, and got a {given}; use "
+                f"Gated{given}, which also takes partitions="
+            )
+        partitions = partitions_of(model_config)
+        super().__init__(model_config, *args, **kwargs)
+        self.model_name = type(self).__name__
+        self.partitions = partitions
+
+    @classmethod
+    def from_parent(
+        cls,
+        model: Any,
+        *,
+        partitions: Mapping[str, int] | None = None,
+        rest: Iterable[str] | None = None,
+        closed_partitions: Literal["target", "input"] = "target",
+    ) -> Self:
+        """Make a gated model from a trained one, to train it further with labels.
+
+        Networks, weights, run-time values (such as a `beta` that was raised while training),
+        device, dtype and mode are copied; the given model does not change.
+
+        Args:
+            model: A trained model of the parent's class, or of this one (to change its
+                partitions).
+            partitions: Name -> size of each partition, in order; None: those of a gated model,
+                else a single one, `"latent"`.
+            rest: The unlabelled partitions.
+            closed_partitions: What the decoder receives in closed partitions.
+
+        Raises:
+            TypeError: If the model is of another class.
+            ValidationError: (pydantic) If the partitions do not fit.
+        """
+        gating: dict[str, Any] = {"closed_partitions": closed_partitions}
+        if partitions is not None or rest is not None:
+            gating["rest"] = rest if isinstance(rest, str) else list(rest or ())
+        if partitions is not None:
+            gating["partitions"] = partitions
+        gated: Self = gate_model(cls, GatedMixin, model, **gating)
+        return gated
+
+    def forward(self, inputs: Mapping[str, Any], **kwargs: Any) -> Any:
+        """The parent's forward on plain data; on pairs the same, gated.
+
+        Args:
+            inputs: A mapping with `"data"` (B, *input_dim), and optionally `"target"`
+                (B, *input_dim; default: the data) and a bool `"gate"` (B, K; default: all open).
+            **kwargs: Arguments of Pythae's trainers: `epoch`, `dataset_size`, `uses_ddp`.
+
+        Returns:
+            The parent's `ModelOutput`: `loss` and its terms (means over the batch), `recon_x`
+            (B, *input_dim) and `z` (B, L), the codes of the inputs.
+        """
+        target, gate = inputs.get("target"), inputs.get("gate")
+        if target is None and gate is None:
+            return super().forward(inputs, **kwargs)
+        data, target, gate = _check_pair(inputs["data"], target, gate, self.partitions)
+        if self.model_config.closed_partitions == "input":
+            return self._parent_forward(input_scheme(self, target, gate), inputs, kwargs)
+        kwargs.setdefault("dataset_size", len(data))
+        both = {**inputs, "data": torch.cat([data, target])}
+        output = self._parent_forward(target_scheme(self, gate), both, kwargs)
+        output["z"] = output["z"][: len(data)]
+        if self.training:  # the second half of the decoder's rows were decoded from the inputs
+            output["recon_x"] = output["recon_x"][len(data) :]
+        else:
+            output["recon_x"] = self.decoder(output["z"])["reconstruction"]
+        return output
+
+    def _parent_forward(
+        self, overrides: Mapping[str, Any], inputs: Mapping[str, Any], kwargs: dict[str, Any]
+    ) -> Any:
+        """The parent's forward on a shallow copy of the model with some attributes overridden.
+
+        Python finds attributes of an instance before submodules. Parameters, submodules and hooks
+        are shared with the model; attributes that the parent's forward sets are set on the model.
+        """
+        attributes = {**vars(self), **overrides}
+        twin: Any = object.__new__(type(self))
+        vars(twin).update(attributes)
+        output = super(GatedMixin, twin).forward(inputs, **kwargs)
+        for name, value in vars(twin).items():
+            if name not in attributes or value is not attributes[name]:
+                setattr(self, name, value)
+        return output
+
+    def embed_partitions(
+        self,
+        x: Images,  # (N, *input_dim)
+    ) -> dict[str, Tensor]:  # name -> (N, L_k)
+        """The posterior means of images, by partition. Without gradient, in eval mode.
+
+        Raises:
+            ValueError: If the images have another shape than the model's, or contain NaN.
+        """
+        means = inference.posterior(self, x, name="x")[0]
+        return self.partitions.split(inference.to_device_of(self, means))
+
+    def swap(
+        self,
+        a: Images,  # (N, *input_dim)
+        b: Images,  # (N, *input_dim) or (1, *input_dim)
+        partition: str | Iterable[str],
+    ) -> Tensor:  # (N, *input_dim)
+        """Reconstruct `a` with the code of `b` in one or several partitions (posterior means).
+
+        Without gradient, in eval mode.
+
+        Raises:
+            PartitionError: If the partition does not exist.
+            ValueError: If `b` has neither as many images as `a` nor one, or images have another
+                shape than the model's or contain NaN.
+        """
+        return inference.to_device_of(self, inference.swap(self, a, b, partition))
+
+    def generate(
+        self,
+        x: Images,  # (N, *input_dim)
+        vary: str | Iterable[str],
+        n: int = 8,
+        *,
+        source: Images | None = None,  # (S, *input_dim)
+        generator: torch.Generator | None = None,
+    ) -> Tensor:  # (N, n, *input_dim)
+        """Variations of each image: the codes of some partitions are resampled, the others kept.
+
+        Without gradient, in eval mode. The kept codes are the posterior means of `x`.
+
+        Args:
+            x: The images to vary.
+            vary: The partition, or partitions, to resample.
+            n: Variations per image, at least 1.
+            source: Images whose posterior means replace the code: those of one image, chosen at
+                random for each variation, in all varied partitions. None samples the prior,
+                N(0, I).
+            generator: A generator on the CPU, where samples are drawn; None is torch's global
+                one.
+
+        Returns:
+            The variations, in the model's device and dtype.
+
+        Raises:
+            PartitionError: If a partition does not exist, or none is named.
+            ValueError: If n is not an int of at least 1, `x` or `source` has another shape than
+                the model's images or contains NaN, or the generator is not on the CPU.
+
+        Example:
+            >>> from pythae_gated import GatedVAE, GatedVAEConfig
+            >>> sizes = {"pose": 1, "identity": 2}
+            >>> model = GatedVAE(GatedVAEConfig((1, 4, 4), latent_dim=3, partitions=sizes))
+            >>> model.generate(torch.rand(5, 1, 4, 4), vary="pose", n=6).shape
+            torch.Size([5, 6, 1, 4, 4])
+        """
+        images = inference.generate(self, x, vary, n, source=source, generator=generator)
+        return inference.to_device_of(self, images)
+
+    def push_to_hf_hub(self, hf_hub_path: str) -> None:
+        """As Pythae's, with a model card that names the partitions and the package to import.
+
+        Args:
+            hf_hub_path: The repository on the hub, "user/name".
+        """
+        with hub_card(self, hf_hub_path):
+            super().push_to_hf_hub(hf_hub_path)
+
+
+def _check_pair(
+    data: Tensor, target: Tensor | None, gate: Tensor | None, partitions: Partitions
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Data, target and gate of a batch; by default the data itself, and all open."""
+    target = data if target is None else target
+    if target.shape != data.shape:
+        raise GateError(
+            f"target of shape {tuple(target.shape)} for data of shape {tuple(data.shape)}: "
+            "expected the same shape"
+        )
+    expected = (len(data), len(partitions.names))
+    if gate is None:
+        gate = torch.ones(expected, dtype=torch.bool, device=data.device)
+    if gate.dtype != torch.bool:
+        raise GateError(f"gate of dtype {gate.dtype}: expected torch.bool")
+    if gate.shape != expected:
+        raise GateError(
+            f"gate of shape {tuple(gate.shape)}: expected {expected}, one row per image and one "
+            f"column for each of the partitions {', '.join(partitions.names)}"
+        )
+    return data, target, gate

@@ -1,0 +1,91 @@
+"""Which Pythae models can be gated, and a gated model made from a trained parent."""
+
+import copy
+import dataclasses
+from typing import Any
+
+import torch
+from pythae.models import (
+    INFOVAE_MMD,
+    MSSSIM_VAE,
+    VAE,
+    BaseAE,
+    BetaTCVAE,
+    BetaVAE,
+    DisentangledBetaVAE,
+)
+
+from pythae_gated.registry import registered_config
+
+_SUPPORTED = (VAE, BetaVAE, BetaTCVAE, DisentangledBetaVAE, INFOVAE_MMD, MSSSIM_VAE)
+
+
+def check_parent(cls: type, mixin: type) -> None:
+    """Refuse a gated class whose nearest Pythae class cannot be gated, or precedes the mixin.
+
+    Raises:
+        TypeError: With the reason.
+    """
+    for base in cls.__mro__:
+        if issubclass(base, BaseAE) and base.__module__.split(".")[0] == "pythae":
+            break
+    else:
+        return  # a mixin of the user's own, to be combined with a parent later
+    if base not in _SUPPORTED:
+        supported = ", ".join(parent.__name__ for parent in _SUPPORTED)
+        raise TypeError(
+            f"{cls.__name__}: {base.__name__} cannot be gated. A gated model needs a single pass "
+            "of the encoder, a Gaussian posterior that is decoded once per image, and no network "
+            f"besides encoder and decoder. Parents that can be gated: {supported} and their "
+            "subclasses"
+        )
+    if cls.__mro__.index(mixin) > cls.__mro__.index(base):
+        raise TypeError(
+            f"{cls.__name__}: put {mixin.__name__} before {base.__name__}, as in "
+            f"class {cls.__name__}({mixin.__name__}, {base.__name__}); otherwise nothing is gated"
+        )
+
+
+def gate_model(cls: Any, mixin: type, model: Any, **gating: Any) -> Any:
+    """A gated model of class `cls` with copies of everything that a trained model has.
+
+    The constructor runs, so that its warnings are given and modules that a subclass adds exist.
+    Values that changed on the model since it was built, such as `beta`, are kept.
+
+    Raises:
+        TypeError: If the model is of another class than `cls` or its parent, or no config is
+            registered for `cls`.
+    """
+    parent: Any = next(
+        base for base in cls.__mro__ if issubclass(base, BaseAE) and not issubclass(base, mixin)
+    )
+    given_class = type(model)
+    if not (issubclass(given_class, parent) and given_class in cls.__mro__):
+        given_name = given_class.__name__
+        raise TypeError(
+            f"{cls.__name__}.from_parent expects a {parent.__name__}; got a {given_name}, which "
+            f"needs class Gated{given_name}({mixin.__name__}, {given_name})"
+        )
+    config_class = registered_config(cls)
+    if config_class is None:
+        raise TypeError(f"no config is registered for {cls.__name__}: call register_model first")
+    given: Any = model.model_config
+    values = {f.name: getattr(given, f.name) for f in dataclasses.fields(given) if f.init}
+    changed = {name: vars(model)[name] for name in values if name in vars(model)}
+    copied = copy.deepcopy(model)
+    gated = cls(config_class(**{**values, **changed, **gating}), copied.encoder, copied.decoder)
+    gated.to(next(copied.parameters(), torch.empty(0)))
+    _take_over(gated, copied)
+    return gated
+
+
+def _take_over(gated: Any, model: Any) -> None:
+    """Move modules, parameters and attributes of the model into the gated one."""
+    own = ("model_config", "model_name", "partitions")
+    for name, value in vars(model).items():
+        if name in ("_modules", "_parameters", "_buffers"):
+            vars(gated)[name].update(value)
+        elif name not in own:
+            vars(gated)[name] = value
+    for field in ("uses_default_encoder", "uses_default_decoder"):
+        setattr(gated.model_config, field, getattr(model.model_config, field))

@@ -1,0 +1,39 @@
+import pytest
+from pydantic import ValidationError
+from pythae.models import BetaVAEConfig
+
+from pythae_gated import GatedBetaVAEConfig
+
+SIZES = {"pose": 2, "identity": 3}
+
+
+def make_config(**kwargs):
+    return GatedBetaVAEConfig(
+        **{"input_dim": (1, 4, 4), "latent_dim": 5, "partitions": SIZES, **kwargs}
+    )
+
+
+def test_parents_fields_come_first_and_stay():
+    config = GatedBetaVAEConfig((1, 4, 4), 5, beta=3.0, partitions=SIZES)
+    assert isinstance(config, BetaVAEConfig)
+    assert (config.latent_dim, config.beta, config.name) == (5, 3.0, "GatedBetaVAEConfig")
+    assert config.closed_partitions == "target"
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "match"),
+    [
+        ({"partitions": {"pose": 2, "identity": 4}}, "sum to 6, and latent_dim is 5"),
+        ({"partitions": {"pose": "2", "identity": 3}}, "'pose' must be an int .* got '2'"),
+        ({"partitions": {"pose": True, "identity": 4}}, "got True"),
+        ({"partitions": {"pose": 0, "identity": 5}}, "got 0"),
+        ({"partitions": {"self": 2, "identity": 3}}, "a partition cannot be named 'self'"),
+        ({"partitions": {}}, "mapping from name to size"),
+        ({"rest": ["id"]}, "rest: no partition is named 'id'"),
+        ({"rest": "identity"}, "valid list"),
+        ({"closed_partitions": "zero"}, "'target' or 'input'"),
+    ],
+)
+def test_refuses_what_does_not_fit(kwargs, match):
+    with pytest.raises(ValidationError, match=match):
+        make_config(**kwargs)

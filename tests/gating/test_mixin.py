@@ -1,0 +1,215 @@
+import threading
+
+import pytest
+import torch
+from pythae.models import BetaVAE, BetaVAEConfig
+
+from pythae_gated import (
+    GatedBetaVAE,
+    GatedBetaVAEConfig,
+    GatedMixin,
+    GateError,
+    PartitionError,
+)
+
+SIZES = {"pose": 2, "identity": 3}
+
+
+def make_config(**kwargs):
+    return GatedBetaVAEConfig(
+        **{"input_dim": (1, 4, 4), "latent_dim": 5, "partitions": SIZES, **kwargs}
+    )
+
+
+def test_without_partitions_there_is_one():
+    model = GatedBetaVAE(GatedBetaVAEConfig(input_dim=(1, 4, 4), latent_dim=5))
+    assert model.partitions.sizes == {"latent": 5}
+
+
+def test_the_parents_config_is_refused_and_the_gated_one_named():
+    with pytest.raises(PartitionError, match=r"needs a gated config.* use GatedBetaVAEC"):
+        GatedBetaVAE(BetaVAEConfig(input_dim=(1, 4, 4)))
+
+
+def test_a_config_changed_since_it_was_made_is_checked_again():
+    config = make_config()
+    config.latent_dim = 7
+    with pytest.raises(PartitionError, match="sum to 5, and latent_dim is 7"):
+        GatedBetaVAE(config)
+
+
+@pytest.mark.parametrize(
+    ("pair", "match"),
+    [
+        ({"gate": torch.ones(3, 3, dtype=torch.bool)}, r"\(3, 3\): expected \(3, 2\)"),
+        ({"gate": torch.ones(2, 2, dtype=torch.bool)}, r"\(2, 2\): expected \(3, 2\)"),
+        ({"gate": torch.ones(3, 2)}, "dtype torch.float32: expected torch.bool"),
+        ({"target": torch.rand(3, 1, 4, 3)}, r"target of shape \(3, 1, 4, 3\) for data of"),
+        ({"target": torch.rand(2, 1, 4, 4)}, r"target of shape \(2, 1, 4, 4\)"),
+    ],
+)
+@pytest.mark.parametrize("closed", ["target", "input"])
+def test_refuses_gates_and_targets_that_do_not_fit(pair, match, closed):
+    model = GatedBetaVAE(make_config(closed_partitions=closed))
+    with pytest.raises(GateError, match=match):
+        model({"data": torch.rand(3, 1, 4, 4), **pair})
+
+
+def test_an_encoder_of_another_width_is_named():
+    model = GatedBetaVAE(make_config())
+    model.encoder.embedding = torch.nn.Linear(512, 4)
+    x = torch.rand(3, 1, 4, 4)
+    with pytest.raises(GateError, match=r"embedding has shape \(6, 4\): expected \(6, 5\)"):
+        model({"data": x, "target": x})
+
+
+def test_nothing_stays_on_the_model_after_an_error():
+    model = GatedBetaVAE(make_config())
+    model.encoder.embedding = torch.nn.Linear(512, 4)
+    before = set(vars(model))
+    with pytest.raises(GateError, match="embedding"):
+        model({"data": torch.rand(3, 1, 4, 4), "gate": torch.ones(3, 2, dtype=torch.bool)})
+    assert set(vars(model)) == before
+    assert isinstance(model.encoder, torch.nn.Module)
+
+
+def test_a_custom_loss_gets_the_rows_of_one_direction():
+    seen = []
+
+    class Own(GatedBetaVAE):
+        def loss_function(self, recon_x, x, mu, log_var, z):
+            seen.append([len(t) for t in (recon_x, x, mu, log_var, z)] + [x])
+            return super().loss_function(recon_x, x, mu, log_var, z)
+
+    x, t = torch.rand(3, 1, 4, 4), torch.rand(3, 1, 4, 4)
+    Own(make_config())({"data": x, "target": t})
+    assert [rows[:5] for rows in seen] == [[3] * 5] * 2
+    assert torch.equal(seen[0][5], t)
+    assert torch.equal(seen[1][5], x)
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        lambda x, t: torch.cat([x, t]).chunk(2),
+        lambda x, t: torch.cat([t, x]).chunk(2)[::-1],
+        lambda x, t: torch.cat([x, x[:1], t]).split([3, 1, 3])[::2],
+        lambda x, t: [v.mT.contiguous().mT for v in (x, t)],
+        lambda x, t: torch.stack([x, t], 1).unbind(1),
+        lambda x, t: torch.cat([x, t]).requires_grad_().chunk(2),
+    ],
+    ids=["joined", "exchanged", "apart", "transposed", "interleaved", "with gradient"],
+)
+def test_wherever_input_and_target_lie_in_memory(lie):
+    model = GatedBetaVAE(make_config())
+    x, t = torch.rand(3, 1, 4, 4), torch.rand(3, 1, 4, 4)
+    gate = torch.tensor([[True, False]] * 3)
+    losses = []
+    for data, target in ((x, t), lie(x.clone(), t.clone())):
+        torch.manual_seed(0)
+        losses.append(model({"data": data, "target": target, "gate": gate}).loss)
+    assert torch.equal(*losses)
+
+
+def test_input_and_target_with_gradients_of_their_own_get_them():
+    x, t = torch.rand(6, 1, 4, 4).chunk(2)
+    x.requires_grad_()
+    t.requires_grad_()
+    GatedBetaVAE(make_config())({"data": x, "target": t}).loss.backward()
+    assert x.grad.abs().sum() > 0
+    assert t.grad.abs().sum() > 0
+
+
+def test_a_loss_that_was_set_on_the_instance_stays():
+    model = GatedBetaVAE(make_config())
+    mine = model.loss_function = lambda *args: type(model).loss_function(model, *args)
+    x = torch.rand(3, 1, 4, 4)
+    model({"data": x, "target": x})
+    assert model.loss_function is mine
+
+
+@pytest.mark.parametrize("closed", ["target", "input"])
+def test_a_loss_may_encode_and_decode_again(closed):
+    class Consistent(GatedBetaVAE):
+        def loss_function(self, recon_x, x, mu, log_var, z):
+            loss, recon_loss, kld = super().loss_function(recon_x, x, mu, log_var, z)
+            again = self.encoder(self.decoder(z)["reconstruction"])["embedding"]
+            assert again.shape == mu.shape
+            return loss + (again - mu).square().mean(), recon_loss, kld
+
+    model = Consistent(make_config(closed_partitions=closed))
+    x, t = torch.rand(3, 1, 4, 4), torch.rand(3, 1, 4, 4)
+    gate = torch.tensor([[True, False]] * 3)
+    torch.manual_seed(0)
+    loss = model({"data": x, "target": t, "gate": gate}).loss
+    loss.backward()
+    assert (model.encoder.embedding.weight.grad != 0).any(1).all()  # its encoder is not gated
+    torch.manual_seed(0)
+    plain = GatedBetaVAE(make_config(closed_partitions=closed))
+    plain.load_state_dict(model.state_dict())
+    torch.manual_seed(0)
+    assert loss > plain({"data": x, "target": t, "gate": gate}).loss
+
+
+class Counting(BetaVAE):
+    """Sets an attribute in its forward, and returns an output that is not per image."""
+
+    steps = 0
+
+    def forward(self, inputs, **kwargs):
+        output = super().forward(inputs, **kwargs)
+        self.steps += 1
+        output["weights"] = torch.arange(6.0)
+        return output
+
+
+class GatedCounting(GatedMixin, Counting):
+    pass
+
+
+@pytest.mark.parametrize("closed", ["target", "input"])
+def test_attributes_that_the_parents_forward_sets_stay(closed):
+    model = GatedCounting(make_config(closed_partitions=closed))
+    x = torch.rand(3, 1, 4, 4)
+    model({"data": x, "target": x})
+    model({"data": x})
+    assert model.steps == 2
+
+
+def test_only_outputs_per_image_are_cut_to_the_inputs():
+    model = GatedCounting(make_config())
+    x, t = torch.rand(3, 1, 4, 4), torch.rand(3, 1, 4, 4)  # 6 rows, as many as weights
+    output = model({"data": x, "target": t})
+    assert torch.equal(output.weights, torch.arange(6.0))
+    assert output.z.shape == (3, 5)
+    assert output.recon_x.shape == x.shape
+
+
+@pytest.mark.parametrize("closed", ["target", "input"])
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+def test_threads_share_a_model(closed, training):
+    model = GatedBetaVAE(make_config(closed_partitions=closed)).train(training)
+    for head in (model.encoder.log_var,):  # no noise: the loss is a function of the batch
+        torch.nn.init.zeros_(head.weight)
+        torch.nn.init.constant_(head.bias, -60.0)
+    batches = []
+    for i in range(8):
+        x, t = torch.rand(3, 1, 4, 4), torch.rand(3, 1, 4, 4)
+        gate = torch.tensor([[True, False], [False, True], [i % 2 == 0, True]])
+        batches.append({"data": x, "target": t, "gate": gate} if i % 4 else {"data": x})
+    expected = [model(batch).loss.item() for batch in batches]
+    wrong, start = [], threading.Barrier(4)
+
+    def run(offset):
+        start.wait()
+        for step in range(125):
+            at = (step + offset) % len(batches)
+            if model(batches[at]).loss.item() != pytest.approx(expected[at], rel=1e-6):
+                wrong.append(at)
+
+    threads = [threading.Thread(target=run, args=(2 * i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
