@@ -1,4 +1,4 @@
-"""Callbacks for Pythae's trainers: the figures while training, and a warm-up of the KL."""
+"""Callbacks for Pythae's trainers: evaluation during training, and KL warm-up."""
 
 import json
 import logging
@@ -26,9 +26,8 @@ from pythae_gated.metrics.factors import Factors, as_columns
 
 Logs: TypeAlias = dict[str, Any]
 
-_REFUSED = re.compile(r"[^\w.-]+")  # in the name of a metric, by mlflow
-_OPTIONS = tuple(signature(evaluate).parameters)[3:]  # all but model, data and factors
-_SHOWN = {
+_NOT_IN_MLFLOW = re.compile(r"[^\w.-]+")  # characters that mlflow refuses in a metric's name
+_SHOWN = {  # on the console
     "eval_dci_disentanglement": "disentanglement",
     "eval_dci_completeness": "completeness",
     "eval_dci_informativeness": "informativeness",
@@ -38,58 +37,59 @@ _SHOWN = {
 
 
 class EvaluationCallback(TrainingCallback):
-    """Judge the model with `evaluate` while Pythae trains it.
+    """Evaluate the model with `evaluate` while Pythae trains it.
 
-    The model is judged as it is (not as Pythae keeps it) after each `every`-th epoch and after
-    the last one, and once before the first, as epoch 0: that is what an untrained model scores,
-    and a wrong argument stops the run before it has cost anything. Training goes on to the bit
-    as it would without this callback. The figures go
+    Evaluates the current weights (not Pythae's best checkpoint) every `every` epochs and after
+    the last one, and once before the first, as epoch 0: the scores of the untrained model, where
+    a wrong argument stops the run before it has cost anything. Training is not changed by a bit.
+    The results go
 
-    - into the logs that Pythae hands to the callbacks that stand *after* this one in the list,
-      its own `WandbCallback`, `MLFlowCallback` and `CometCallback` among them (not epoch 0),
-    - to the end of a file, one line of JSON an epoch: `"run"` (when it began), `"epoch"`,
-      Pythae's losses and the same keys, `null` for nan; earlier runs' lines stay,
-    - and in short to the console, through Pythae's own logger.
+    - into the logs of the callbacks that come *after* this one in the list, such as Pythae's
+      `WandbCallback`, `MLFlowCallback` and `CometCallback` (except epoch 0),
+    - to a file, one line of JSON per epoch, appended: `"run"` (its start), `"epoch"`, Pythae's
+      losses and the keys below, `null` for nan,
+    - and, shortened, to the console through Pythae's logger.
 
-    The keys (in a name, what mlflow would refuse becomes `_`):
+    Keys (characters of a name that mlflow refuses become `_`):
 
     ===============================  ========================================================
     `eval_dci_disentanglement`       D of `dci`, from 0 to 1
     `eval_dci_completeness`          C, from 0 to 1
     `eval_dci_informativeness`       I: the mean over the factors of the row below
     `eval_informativeness_FACTOR`    score from all dimensions: accuracy or R2
-    `eval_score_PARTITION_FACTOR`    score from this partition alone
+    `eval_score_PARTITION_FACTOR`    score from this partition only
     `eval_share_PARTITION_FACTOR`    share of the factor's importance that lies in it, 0 to 1
-    `eval_alignment`                 mean share where it was meant to lie (with `intended`)
-    `eval_leakage`                   mean of `leakage`, from 0 to 1 (with `intended`)
+    `eval_alignment`                 mean share in the assigned partition (`intended`)
+    `eval_leakage`                   mean of `leakage`, from 0 to 1 (`intended`)
     `eval_reconstruction_error`      half the squared error, summed over an image's pixels
-    `eval_kl`, `eval_kl_PARTITION`   KL in nats, of all dimensions and of the partition's
+    `eval_kl`, `eval_kl_PARTITION`   KL in nats, of all dimensions and of the partition
     ===============================  ========================================================
 
-    Under DDP rank 0 alone evaluates, and the others wait for it at their next step: keep an
-    evaluation shorter than the process group's timeout (10 minutes for NCCL).
+    Under DDP only rank 0 evaluates, and the others wait for it at their next step: an evaluation
+    must be shorter than the process group's timeout (10 minutes for NCCL).
 
     Args:
-        data: Images to judge with, shape (N, *input_dim), uint8 or float; a few thousand will do.
+        data: Images to evaluate on, (N, *input_dim), uint8 or float; a few thousand suffice.
         factors: Name -> (N,) values, or an array (N, F).
-        every: Epochs from one evaluation to the next.
-        path: The file; its folder is made. None: `evaluation.jsonl` in the config's `output_dir`.
-        **options: Of `evaluate`: `partitions`, `intended`, `test` and the others.
+        every: Epochs between evaluations.
+        path: The file, whose folder is created. None: `evaluation.jsonl` in the config's
+            `output_dir`.
+        **options: Arguments of `evaluate`, such as `partitions`, `intended` and `test`.
 
     Attributes:
-        evaluations: Epoch -> the `Evaluation` found, of the last training (on rank 0).
+        evaluations: Epoch -> `Evaluation`, of the last training (on rank 0).
 
     Raises:
-        TypeError: Where `evaluate` has no such option.
-        ValueError: Where `every` is below 1 or a factor is of another length than the data; what
-            `evaluate` itself refuses, it refuses when training begins.
+        TypeError: If `evaluate` has no such option.
+        ValueError: If `every` is below 1 or a factor has another length than the data. When
+            training begins: if two keys coincide, or as `evaluate` does.
 
     Example:
         >>> import numpy as np
         >>> images = np.random.default_rng(0).random((40, 1, 4, 4), dtype=np.float32)
         >>> light = images.mean(axis=(1, 2, 3))
-        >>> judge = EvaluationCallback(images, {"light": light}, every=5)
-        >>> callbacks = [judge]  # then Pythae's WandbCallback(), say, for TrainingPipeline
+        >>> evaluation = EvaluationCallback(images, {"light": light}, every=5)
+        >>> callbacks = [evaluation]  # followed by Pythae's WandbCallback(), for instance
     """
 
     def __init__(
@@ -102,9 +102,7 @@ class EvaluationCallback(TrainingCallback):
         **options: Any,
     ) -> None:
         _check_count("every", every)
-        for name in options:
-            if name not in _OPTIONS:
-                raise TypeError(f"evaluate has no option {name!r}: it has {', '.join(_OPTIONS)}")
+        signature(evaluate).bind(None, data, factors, **options)
         self.data = data
         self.factors = as_columns(factors, len(data))
         self.every = every
@@ -121,7 +119,7 @@ class EvaluationCallback(TrainingCallback):
             self._evaluate(training_config, 0, {}, **kwargs)
 
     def on_log(self, training_config: BaseTrainerConfig, logs: Logs, **kwargs: Any) -> None:
-        """Evaluate, where it is this epoch's turn, and add the figures to the logs."""
+        """Evaluate if this epoch is due, and add the results to the logs."""
         epoch = kwargs["global_step"]
         due = epoch % self.every == 0 or epoch == training_config.num_epochs
         if due and _is_main(training_config):
@@ -140,40 +138,40 @@ class EvaluationCallback(TrainingCallback):
         found = evaluate(_unwrap(model), self.data, self.factors, **self.options)
         self.evaluations[epoch] = found
         figures = _figures(found)
-        logs.update(figures)  # in place: every later callback is handed this dict
+        logs.update(figures)  # in place: later callbacks get this dict
         path = self.path or Path(training_config.output_dir) / "evaluation.jsonl"
         _append(Path(path), {"run": self._run, "epoch": epoch, **logs})
-        shown = [f"{text} {figures[key]:.2f}" for key, text in _SHOWN.items() if key in figures]
+        shown = [f"{name} {figures[key]:.2f}" for key, name in _SHOWN.items() if key in figures]
         (logger or logging.getLogger(__name__)).info("Epoch %d: %s", epoch, ", ".join(shown))
 
 
 class KLWarmup(TrainingCallback):
-    """Raise `model.beta` linearly over the first epochs, so that codes speak before they cost.
+    """Raise `model.beta` linearly over the first epochs, against posterior collapse.
 
         beta(e) = start + (beta - start) min(1, (e - 1) / epochs),    e = 1, 2, ...
 
-    with the beta that the model has when training begins: epoch 1 trains at `start`, and epoch
+    where beta is the model's when training begins: epoch 1 trains at `start`, and epoch
     `epochs` + 1 is the first at the full beta. Each epoch is *evaluated* at the full beta, so
-    that Pythae compares like with like when it keeps the best one: give it an `eval_dataset`.
-    The config is not touched: what is saved on the way reloads with the config's beta. Outside
-    of an epoch's training `model.beta` is the full beta; only where an epoch is interrupted does
-    the lower one stay. Callbacks that stand after this one are logged `train_beta`.
+    that Pythae compares equal losses when it keeps the best epoch: give it an `eval_dataset`.
+    The config does not change: checkpoints reload with the config's beta. `model.beta` is lower
+    only during the training of an epoch, and stays lower only if that is interrupted. Logs
+    `train_beta` to the callbacks that come after this one.
 
-    For models whose `beta` weighs a KL: `BetaVAE`, `BetaTCVAE` (its total correlation),
-    `DisentangledBetaVAE` and `MSSSIM_VAE`, their gated variants, and models of your own.
+    For models whose `beta` weights a KL: `BetaVAE`, `BetaTCVAE` (its total correlation),
+    `DisentangledBetaVAE` and `MSSSIM_VAE`, their gated variants, and your own models.
 
     Args:
-        epochs: How many epochs train below the full beta.
+        epochs: Number of epochs that train below the full beta.
         start: The beta of the first epoch, at least 0.
 
     Raises:
-        TypeError: When training begins, where the model has no such `beta`.
-        ValueError: Where `epochs` is below 1 or `start` below 0, or above the model's beta.
+        TypeError: When training begins, if the model has no such `beta`.
+        ValueError: If `epochs` is below 1, or `start` is below 0 or above the model's beta.
 
     Warns:
-        UserWarning: When training begins, where Pythae keeps the epoch of lowest *training* loss
+        UserWarning: When training begins, if Pythae keeps the epoch of lowest *training* loss
             (`keep_best_on_train`, or no `eval_dataset`), the training is too short to reach the
-            full beta, or the model's beta is not its config's, as after an interruption.
+            full beta, or the model's beta differs from its config's, as after an interruption.
 
     Reference:
         Bowman et al., "Generating Sentences from a Continuous Space", CoNLL 2016, section 3.1.
@@ -191,7 +189,7 @@ class KLWarmup(TrainingCallback):
         self._full = self._beta = math.nan
 
     def on_train_begin(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
-        """Note the full beta, or say why this model or training cannot be warmed up."""
+        """Store the full beta, or refuse a model that has none."""
         model = _unwrap(kwargs["model"])
         self._full = self._beta = _beta_of(model)
         if self.start > self._full:
@@ -200,7 +198,7 @@ class KLWarmup(TrainingCallback):
             self._warn(training_config, model)
 
     def on_train_step_begin(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
-        """Set this epoch's beta: what Pythae calls a train step is an epoch's training."""
+        """Set the beta of this epoch (a train step, in Pythae, is the training of an epoch)."""
         left = max(0.0, 1 - (kwargs["epoch"] - 1) / self.epochs)
         self._beta = self._full - (self._full - self.start) * left
         _unwrap(kwargs["model"]).beta = self._beta
@@ -210,33 +208,33 @@ class KLWarmup(TrainingCallback):
         _unwrap(kwargs["model"]).beta = self._full
 
     def on_epoch_end(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
-        """Leave the full beta, where there was no evaluation either."""
+        """Restore the full beta, if there was no evaluation."""
         _unwrap(kwargs["model"]).beta = self._full
 
     def on_log(self, training_config: BaseTrainerConfig, logs: Logs, **kwargs: Any) -> None:
-        """Add the beta that this epoch was trained with to the logs."""
+        """Log the beta of this epoch's training."""
         logs["train_beta"] = self._beta
 
     def _warn(self, training_config: BaseTrainerConfig, model: Any) -> None:
         if training_config.keep_best_on_train:
             warnings.warn(
-                "Pythae keeps the epoch of lowest training loss here, and under a small beta the "
-                "loss is lower: it may keep an early epoch. Give the trainer an eval_dataset, "
-                "and leave keep_best_on_train=False",
+                "Pythae will keep the epoch of lowest training loss, which may be an early one, "
+                "trained at a small beta. Give the trainer an eval_dataset and "
+                "keep_best_on_train=False",
                 stacklevel=3,
             )
         if self.epochs >= training_config.num_epochs:
             warnings.warn(
                 f"a warm-up of {self.epochs} epochs in a training of "
-                f"{training_config.num_epochs}: none is trained at the full beta of {self._full}",
+                f"{training_config.num_epochs}: no epoch reaches the full beta of {self._full}",
                 stacklevel=3,
             )
         saved = getattr(model.model_config, "beta", self._full)
         if saved != self._full:
             warnings.warn(
-                f"the model's beta is {self._full}, its config's {saved}: training rises to the "
-                f"former, a saved model reloads with the latter. If a warm-up was interrupted, "
-                f"set model.beta = {saved} first",
+                f"the model's beta is {self._full} and its config's {saved}: the warm-up ends at "
+                "the former, a saved model reloads with the latter. After an interrupted "
+                f"warm-up, set model.beta = {saved} first",
                 stacklevel=3,
             )
 
@@ -244,40 +242,46 @@ class KLWarmup(TrainingCallback):
 def _beta_of(model: nn.Module) -> float:
     beta: Any = getattr(model, "beta", None)
     if not isinstance(beta, Real) or isinstance(model, CIWAE):
-        why = "has no beta" if beta is None else f"has a beta ({beta!r}) that weighs no KL"
+        why = "has no beta" if beta is None else f"has a beta ({beta!r}) that weights no KL"
         raise TypeError(
-            f"{type(model).__name__} {why}, which is what KLWarmup raises. BetaVAE with beta=1 is "
-            "VAE, and GatedBetaVAE with beta=1 GatedVAE: use those"
+            f"{type(model).__name__} {why}, so KLWarmup cannot raise it; use BetaVAE with beta=1 "
+            "for VAE, and GatedBetaVAE with beta=1 for GatedVAE"
         )
     return float(beta)
 
 
 def _figures(found: Evaluation) -> dict[str, float]:
-    """The evaluation under flat keys that Pythae's callbacks hand on (`eval_` in front)."""
-    figures = {
-        "dci_disentanglement": found.disentanglement,
-        "dci_completeness": found.completeness,
-        "dci_informativeness": found.mean_informativeness,
-        "reconstruction_error": found.reconstruction_error,
-        "kl": float(found.kl.sum()),
-        **_under("kl", found.kl_by_partition),
-        **_under("informativeness", found.informativeness),
-    }
+    """The evaluation as a flat mapping, with the prefix that Pythae's callbacks expect.
+
+    Raises:
+        ValueError: If two keys coincide, as those of the partitions "a_b" and "a" can.
+    """
+    figures = [
+        ("dci_disentanglement", found.disentanglement),
+        ("dci_completeness", found.completeness),
+        ("dci_informativeness", found.mean_informativeness),
+        ("reconstruction_error", found.reconstruction_error),
+        ("kl", float(found.kl.sum())),
+        *((f"kl_{name}", value) for name, value in found.kl_by_partition.items()),
+        *((f"informativeness_{name}", value) for name, value in found.informativeness.items()),
+    ]
     if found.intended:
         for name in ("alignment", "leakage"):
-            figures[name] = fmean(getattr(found, name).values())
-    for name in found.partitions.names:
-        figures |= _under(f"score_{name}", found.scores[name])
-        figures |= _under(f"share_{name}", found.share[name])
-    return {"eval_" + _REFUSED.sub("_", key): value for key, value in figures.items()}
-
-
-def _under(prefix: str, row: Mapping[str, float]) -> dict[str, float]:
-    return {f"{prefix}_{name}": value for name, value in row.items()}
+            figures.append((name, fmean(getattr(found, name).values())))
+    for kind, table in (("score", found.scores), ("share", found.share)):
+        for name, row in table.items():
+            figures += [(f"{kind}_{name}_{factor}", value) for factor, value in row.items()]
+    flat: dict[str, float] = {}
+    for name, value in figures:
+        key = "eval_" + _NOT_IN_MLFLOW.sub("_", name)
+        if key in flat:
+            raise ValueError(f"two results have the key {key!r}; rename a factor or partition")
+        flat[key] = value
+    return flat
 
 
 def _append(path: Path, line: Mapping[str, Any]) -> None:
-    # JSON knows no nan; and what another callback has put into the logs is to stop nothing.
+    # JSON has no nan; default=str, since other callbacks may log any type.
     line = {
         key: None if isinstance(value, float) and not math.isfinite(value) else value
         for key, value in line.items()
@@ -287,7 +291,7 @@ def _append(path: Path, line: Mapping[str, Any]) -> None:
         file.write(json.dumps(line, default=str, ensure_ascii=False) + "\n")
 
 
-def _unwrap(model: nn.Module) -> Any:  # a Pythae model, which is untyped
+def _unwrap(model: nn.Module) -> Any:
     return model.module if isinstance(model, DistributedDataParallel) else model
 
 
@@ -297,4 +301,4 @@ def _is_main(training_config: BaseTrainerConfig) -> bool:
 
 def _check_count(name: str, value: object) -> None:
     if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name}={value!r}: expected a whole number of epochs, at least 1")
+        raise ValueError(f"{name}={value!r}: expected an int number of epochs, at least 1")

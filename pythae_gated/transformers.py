@@ -1,4 +1,4 @@
-"""Codes of chosen partitions as features, for scikit-learn's pipelines."""
+"""Codes of selected partitions as features for scikit-learn."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -16,27 +16,27 @@ from pythae_gated.partitions import Partitions
 
 
 class PartitionTransformer(TransformerMixin, BaseEstimator):
-    """Turns images into the codes of some partitions of a trained VAE: posterior means.
+    """Transforms images to the codes (posterior means) of some partitions of a trained VAE.
 
     A scikit-learn transformer, so that "identity without pose" is one step of a pipeline. The
-    model is used as it is and never trained; `fit` only checks that it fits the images.
+    model is not trained; `fit` only checks that it fits the images.
 
     Args:
         model: Any trained Pythae VAE with a Gaussian posterior, gated or not.
-        keep: The partition, or partitions, whose codes are the features; None keeps all.
-        partitions: Name -> size, for an ungated model; None is the model's own.
+        keep: The partition, or partitions, whose codes are the features; None: all.
+        partitions: Name -> size, for an ungated model; None: the model's own.
         batch_size: Images encoded at once.
 
     Attributes:
         partitions_: The `Partitions` of the latent space.
-        keep_: Names of the partitions kept, in the order of the features.
-        n_features_in_: Number of values of an image.
+        keep_: The kept partitions, in the order of the features.
+        n_features_in_: Number of values per image.
 
     Raises:
-        PartitionError: When fitted, where there is no such partition, or the partitions do not sum
+        PartitionError: When fitted, if a partition does not exist or the partitions do not sum
             to the latent dimension.
-        TypeError: When fitted, where the model has no Gaussian posterior.
-        ValueError: Where images are of another shape than the model's, or hold NaN.
+        TypeError: When fitted, if the model has no Gaussian posterior.
+        ValueError: If images have another shape than the model's, or contain NaN.
 
     Example:
         >>> from pythae.models import VAE, VAEConfig
@@ -67,12 +67,12 @@ class PartitionTransformer(TransformerMixin, BaseEstimator):
         X: Images,  # noqa: N803 (scikit-learn's name)  # (N, *input_dim) or (N, D)
         y: object = None,
     ) -> Self:
-        """Check that model, partitions and images fit together; nothing is learnt.
+        """Check that model, partitions and images fit together; nothing is learned.
 
         Args:
-            X: Images as the model takes them, (N, *input_dim), or each flattened, (N, D): uint8,
-                which is divided by 255, or float.
-            y: Not used.
+            X: Images (N, *input_dim), or flattened (N, D): uint8, which is divided by 255, or
+                float.
+            y: Ignored.
         """
         means, _ = posterior(self.model, self._images(X[:1]), self.batch_size)
         self.partitions_ = resolve_partitions(self.model, self.partitions, means.shape[1])
@@ -85,7 +85,7 @@ class PartitionTransformer(TransformerMixin, BaseEstimator):
         self,
         X: Images,  # noqa: N803  # (N, *input_dim) or (N, D)
     ) -> npt.NDArray[np.float32]:  # (N, dimensions kept)
-        """The posterior means of the images in the partitions kept, partition after partition."""
+        """The posterior means of the images in the kept partitions, concatenated."""
         check_is_fitted(self)
         means, _ = posterior(self.model, self._images(X), self.batch_size)
         codes = self.partitions_.split(means)
@@ -94,14 +94,14 @@ class PartitionTransformer(TransformerMixin, BaseEstimator):
     def get_feature_names_out(
         self, input_features: object = None
     ) -> npt.NDArray[Any]:  # (dimensions kept,)
-        """Names of the features: `pose0`, `pose1`, ...; `input_features` is not used."""
+        """Names of the features: `pose0`, `pose1`, ...; `input_features` is ignored."""
         check_is_fitted(self)
         sizes = self.partitions_.sizes
         names = [f"{name}{i}" for name in self.keep_ for i in range(sizes[name])]
         return np.array(names, dtype=object)
 
     def _images(self, X: Images) -> Images:  # noqa: N803
-        """Flattened images in the model's shape again; others as they are."""
+        """Flattened images in the model's shape; others as they are."""
         input_dim = getattr(self.model, "input_dim", None)
         if input_dim is not None and tuple(X.shape[1:]) == (math.prod(input_dim),):
             return X.reshape(len(X), *input_dim)

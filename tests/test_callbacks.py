@@ -85,9 +85,9 @@ def make_model(config_class=GatedBetaVAEConfig, model_class=GatedBetaVAE, **kwar
     return model_class(config_class((1, 4, 4), 5, partitions=PARTITIONS, rest=["rest"], **kwargs))
 
 
-def make_judge(judge_class=EvaluationCallback, factors=("pose",), **kwargs):
+def make_evaluation(callback_class=EvaluationCallback, factors=("pose",), **kwargs):
     factors = {name: FACTORS[name] for name in factors}
-    return judge_class(IMAGES, factors, intended={"pose": "view"}, **kwargs)
+    return callback_class(IMAGES, factors, intended={"pose": "view"}, **kwargs)
 
 
 def make_trainer(model, callbacks, folder, *, epochs=2, with_eval=True, **kwargs):
@@ -111,16 +111,16 @@ def read(path):
 
 @pytest.mark.parametrize(("every", "expected"), [(1, [0, 1, 2, 3]), (2, [0, 2, 3]), (5, [0, 3])])
 def test_each_nth_epoch_and_the_last_are_written(every, expected, tmp_path):
-    judge = make_judge(every=every)
-    make_trainer(make_model(), [judge], tmp_path, epochs=3).train()
+    callback = make_evaluation(every=every)
+    make_trainer(make_model(), [callback], tmp_path, epochs=3).train()
     lines = read(tmp_path / "evaluation.jsonl")
-    assert [line["epoch"] for line in lines] == expected == list(judge.evaluations)
+    assert [line["epoch"] for line in lines] == expected == list(callback.evaluations)
 
 
 def test_a_line_holds_what_evaluate_finds(tmp_path):
     model = make_model()
-    judge = make_judge(factors=FACTORS, seed=3, codes="mean")
-    make_trainer(model, [judge], tmp_path).train()
+    callback = make_evaluation(factors=FACTORS, seed=3, codes="mean")
+    make_trainer(model, [callback], tmp_path).train()
     first, *_, last = read(tmp_path / "evaluation.jsonl")
     found = evaluate(model, IMAGES, FACTORS, intended={"pose": "view"}, seed=3, codes="mean")
     assert last.pop("run") == first["run"]
@@ -146,56 +146,56 @@ def test_a_line_holds_what_evaluate_finds(tmp_path):
     assert last == pytest.approx(expected)
 
 
-def test_an_ungated_model_is_judged_by_the_partitions_given(tmp_path):
+def test_an_ungated_model_is_evaluated_with_given_partitions(tmp_path):
     model = BetaVAE(BetaVAEConfig((1, 4, 4), 5))
-    judge = EvaluationCallback(IMAGES, FACTORS, partitions={"a": 1, "b": 4})
-    make_trainer(model, [judge], tmp_path, epochs=1).train()
+    callback = EvaluationCallback(IMAGES, FACTORS, partitions={"a": 1, "b": 4})
+    make_trainer(model, [callback], tmp_path, epochs=1).train()
     last = read(tmp_path / "evaluation.jsonl")[-1]
     assert {"eval_share_a_pose", "eval_share_b_light"} <= last.keys()
     assert "eval_alignment" not in last
 
 
-def test_a_second_run_is_added_to_the_file_that_a_user_has(tmp_path):
+def test_a_second_run_is_appended_to_the_users_file(tmp_path):
     path = tmp_path / "a folder" / "of my own.jsonl"
     path.parent.mkdir()
     path.write_text('{"mine": 1}\n')
-    judge = make_judge(path=path)
+    callback = make_evaluation(path=path)
     for _ in range(2):
-        make_trainer(make_model(), [judge], tmp_path / "run", epochs=1).train()
+        make_trainer(make_model(), [callback], tmp_path / "run", epochs=1).train()
     mine, *lines = read(path)
     assert mine == {"mine": 1}
     assert [line["epoch"] for line in lines] == [0, 1, 0, 1]
     runs = [datetime.fromisoformat(line["run"]) for line in lines]
     assert runs[0] == runs[1] < runs[2] == runs[3]
-    assert list(judge.evaluations) == [0, 1]
+    assert list(callback.evaluations) == [0, 1]
     assert not (tmp_path / "run" / "evaluation.jsonl").exists()
 
 
 def test_the_folder_of_the_path_is_made(tmp_path):
     path = tmp_path / "new" / "folder" / "figures.jsonl"
-    make_trainer(make_model(), [make_judge(path=str(path))], tmp_path, epochs=1).train()
+    make_trainer(make_model(), [make_evaluation(path=str(path))], tmp_path, epochs=1).train()
     assert len(read(path)) == 2
 
 
-def test_what_json_does_not_know_is_written_all_the_same(tmp_path):
+def test_values_that_json_lacks_are_written_as_null_or_text(tmp_path):
     class Other(TrainingCallback):
         def on_log(self, training_config, logs, **kwargs):
             logs.update({"nan": math.nan, "infinite": math.inf, "path": tmp_path})
 
-    make_trainer(make_model(), [Other(), make_judge()], tmp_path, epochs=1).train()
+    make_trainer(make_model(), [Other(), make_evaluation()], tmp_path, epochs=1).train()
     last = read(tmp_path / "evaluation.jsonl")[-1]
     assert (last["nan"], last["infinite"], last["path"]) == (None, None, str(tmp_path))
 
 
-def test_names_are_written_so_that_mlflow_takes_them(tmp_path):
-    judge = EvaluationCallback(IMAGES, {"größe (cm)": FACTORS["light"]})
-    make_trainer(make_model(), [judge], tmp_path, epochs=1).train()
+def test_names_become_valid_in_mlflow(tmp_path):
+    callback = EvaluationCallback(IMAGES, {"größe (cm)": FACTORS["light"]})
+    make_trainer(make_model(), [callback], tmp_path, epochs=1).train()
     assert "eval_share_view_größe_cm_" in read(tmp_path / "evaluation.jsonl")[-1]
 
 
 @pytest.fixture
 def modules(monkeypatch):
-    """Stand-ins of the trackers' modules, for Pythae's own callbacks to import."""
+    """Fake modules of the trackers, which Pythae's own callbacks import."""
     found = {}
     for name in ("wandb", "mlflow", "comet_ml"):
         found[name] = MagicMock()
@@ -221,8 +221,8 @@ def tracked(modules):
     )
 
 
-def test_pythaes_own_trackers_receive_the_figures(modules, tmp_path):
-    callbacks = [KLWarmup(1), make_judge(), *make_trackers(tmp_path)]
+def test_pythaes_trackers_receive_the_results(modules, tmp_path):
+    callbacks = [KLWarmup(1), make_evaluation(), *make_trackers(tmp_path)]
     make_trainer(make_model(), callbacks, tmp_path).train()
     lines = read(tmp_path / "evaluation.jsonl")[1:]
     figures = [{k: v for k, v in line.items() if k not in ("run", "epoch")} for line in lines]
@@ -240,42 +240,42 @@ def test_pythaes_own_trackers_receive_the_figures(modules, tmp_path):
     assert in_comet == figures
 
 
-def test_trackers_in_front_receive_nothing(modules, tmp_path):
-    make_trainer(make_model(), [*make_trackers(tmp_path), make_judge()], tmp_path).train()
+def test_trackers_before_the_callback_receive_nothing(modules, tmp_path):
+    make_trainer(make_model(), [*make_trackers(tmp_path), make_evaluation()], tmp_path).train()
     in_wandb, in_mlflow, _ = tracked(modules)
     assert in_wandb[0].keys() == {"train/epoch_loss", "eval/epoch_loss", "train/global_step"}
     assert in_mlflow[0].keys() == {"train/epoch_loss", "eval/epoch_loss"}
 
 
 def test_progress_is_shown_by_pythaes_logger(tmp_path, caplog):
-    judge = make_judge()
-    make_trainer(make_model(), [judge], tmp_path, epochs=1).train()
+    callback = make_evaluation()
+    make_trainer(make_model(), [callback], tmp_path, epochs=1).train()
     (shown,) = [each for each in caplog.records if each.getMessage().startswith("Epoch 1:")]
     assert shown.name == "pythae.trainers.base_trainer.base_trainer"
-    found = judge.evaluations[1]
+    found = callback.evaluations[1]
     assert f"reconstruction error {found.reconstruction_error:.2f}" in shown.getMessage()
     assert f"alignment {found.share['view']['pose']:.2f}" in shown.getMessage()
 
 
-def test_training_goes_on_to_the_bit_as_without(tmp_path):
+def test_training_is_bit_for_bit_as_without_the_callback(tmp_path):
     weights = []
-    for callbacks in ([], [make_judge(NeverCopied)]):
+    for callbacks in ([], [make_evaluation(NeverCopied)]):
         trainer = make_trainer(make_model(), callbacks, tmp_path, steps_saving=1, steps_predict=1)
         trainer.train()
         weights.append((trainer.model.state_dict(), torch.get_rng_state(), trainer.model.training))
-    (plain, state, mode), (judged, state_judged, mode_judged) = weights
-    assert all(torch.equal(plain[key], judged[key]) for key in plain)
-    assert torch.equal(state, state_judged)
-    assert mode == mode_judged
+    (plain, state, mode), (evaluated, state_evaluated, mode_evaluated) = weights
+    assert all(torch.equal(plain[key], evaluated[key]) for key in plain)
+    assert torch.equal(state, state_evaluated)
+    assert mode == mode_evaluated
 
 
 @pytest.mark.parametrize(("rank", "writes"), [(-1, True), (0, True), (1, False)])
-def test_rank_0_alone_evaluates(rank, writes, tmp_path):
+def test_only_rank_0_evaluates(rank, writes, tmp_path):
     config = BaseTrainerConfig(str(tmp_path), num_epochs=1)
     config.rank = rank
-    model, judge, logs = make_model(), make_judge(), {}
-    judge.on_train_begin(config, model=model, model_config=model.model_config)
-    judge.on_log(config, logs=logs, model=model, global_step=1, rank=rank)
+    model, callback, logs = make_model(), make_evaluation(), {}
+    callback.on_train_begin(config, model=model, model_config=model.model_config)
+    callback.on_log(config, logs=logs, model=model, global_step=1, rank=rank)
     assert (tmp_path / "evaluation.jsonl").exists() is bool(logs) is writes
 
 
@@ -289,11 +289,11 @@ def ddp(tmp_path):
 
 def test_the_model_is_taken_out_of_ddp(ddp, tmp_path):
     config = BaseTrainerConfig(str(tmp_path), num_epochs=2)
-    model, judge, warmup = make_model(beta=4.0), make_judge(), KLWarmup(1)
+    model, callback, warmup = make_model(beta=4.0), make_evaluation(), KLWarmup(1)
     wrapped = ddp(model)
-    for callback in (judge, warmup):
-        callback.on_train_begin(config, model=wrapped, model_config=model.model_config)
-    assert judge.evaluations[0].partitions.sizes == PARTITIONS
+    for each in (callback, warmup):
+        each.on_train_begin(config, model=wrapped, model_config=model.model_config)
+    assert callback.evaluations[0].partitions.sizes == PARTITIONS
     warmup.on_train_step_begin(config, model=wrapped, epoch=1)
     assert model.beta == 0.0
     warmup.on_eval_step_begin(config, model=wrapped, epoch=1)
@@ -302,12 +302,12 @@ def test_the_model_is_taken_out_of_ddp(ddp, tmp_path):
 
 @pytest.mark.parametrize("every", [0, -1, 1.5, True, "2"])
 def test_a_bad_interval_is_refused(every):
-    with pytest.raises(ValueError, match=r"every=.*: expected a whole number of epochs"):
-        make_judge(every=every)
+    with pytest.raises(ValueError, match=r"every=.*: expected an int number of epochs"):
+        make_evaluation(every=every)
 
 
 def test_an_option_that_evaluate_lacks_is_refused():
-    with pytest.raises(TypeError, match=r"no option 'intendet': it has partitions, intended"):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'intendet'"):
         EvaluationCallback(IMAGES, FACTORS, intendet={"pose": "view"})
 
 
@@ -325,12 +325,21 @@ def test_factors_of_another_length_are_refused():
         ({"path": "/dev/null/figures.jsonl"}, "/dev/null"),
     ],
 )
-def test_what_else_is_wrong_stops_the_run_before_it_trains(options, error, tmp_path):
+def test_other_errors_stop_the_run_before_training(options, error, tmp_path):
     watch = Watch()
     trainer = make_trainer(
         make_model(), [EvaluationCallback(IMAGES, FACTORS, **options), watch], tmp_path
     )
     with pytest.raises((ValueError, OSError), match=error):
+        trainer.train()
+    assert watch.betas["train"] == []
+
+
+def test_two_results_with_one_key_are_refused_before_training(tmp_path):
+    watch = Watch()
+    factors = {"a b": FACTORS["pose"], "a_b": FACTORS["pose"]}
+    trainer = make_trainer(make_model(), [EvaluationCallback(IMAGES, factors), watch], tmp_path)
+    with pytest.raises(ValueError, match="two results have the key 'eval_informativeness_a_b'"):
         trainer.train()
     assert watch.betas["train"] == []
 
@@ -378,7 +387,7 @@ def test_by_evaluation_losses_pythae_keeps_the_last_epoch(tmp_path):
 
 
 def test_by_training_losses_pythae_keeps_an_early_epoch_and_a_warning_says_so(tmp_path):
-    with pytest.warns(UserWarning, match="keeps the epoch of lowest training loss"):
+    with pytest.warns(UserWarning, match="will keep the epoch of lowest training loss"):
         logs, kept_last = train_to_a_large_beta(
             tmp_path, learning_rate=1e-3, keep_best_on_train=True
         )
@@ -388,7 +397,7 @@ def test_by_training_losses_pythae_keeps_an_early_epoch_and_a_warning_says_so(tm
 
 
 @pytest.mark.parametrize("with_eval", [True, False])
-@pytest.mark.filterwarnings("ignore:Pythae keeps the epoch")
+@pytest.mark.filterwarnings("ignore:Pythae will keep the epoch")
 def test_whatever_is_saved_reloads_with_the_full_beta(with_eval, tmp_path):
     model = make_model(beta=4.0)
     trainer = make_trainer(
@@ -401,7 +410,7 @@ def test_whatever_is_saved_reloads_with_the_full_beta(with_eval, tmp_path):
     assert model.beta == 4.0
 
 
-def test_no_evaluation_data_is_warned_of_through_the_pipeline(tmp_path):
+def test_warns_if_the_pipeline_has_no_evaluation_data(tmp_path):
     pipeline = TrainingPipeline(
         make_model(), BaseTrainerConfig(str(tmp_path), num_epochs=2, no_cuda=True)
     )
@@ -409,12 +418,12 @@ def test_no_evaluation_data_is_warned_of_through_the_pipeline(tmp_path):
         pipeline(IMAGES, callbacks=[KLWarmup(1)])
 
 
-def test_a_training_too_short_is_warned_of(tmp_path):
-    with pytest.warns(UserWarning, match="a warm-up of 2 epochs in a training of 2: none is"):
+def test_warns_if_the_training_is_too_short(tmp_path):
+    with pytest.warns(UserWarning, match="a warm-up of 2 epochs in a training of 2: no epoch"):
         make_trainer(make_model(), [KLWarmup(2)], tmp_path, epochs=2).train()
 
 
-def test_an_interrupted_warm_up_is_warned_of(tmp_path):
+def test_warns_after_an_interrupted_warm_up(tmp_path):
     class Interrupt(TrainingCallback):
         def on_train_step_end(self, training_config, **kwargs):
             raise KeyboardInterrupt("stopped")
@@ -422,12 +431,12 @@ def test_an_interrupted_warm_up_is_warned_of(tmp_path):
     model = make_model(beta=4.0)
     with pytest.raises(KeyboardInterrupt, match="stopped"):
         make_trainer(model, [KLWarmup(1), Interrupt()], tmp_path).train()
-    with pytest.warns(UserWarning, match=r"beta is 0\.0, its config's 4\.0.*model\.beta = 4\.0"):
+    with pytest.warns(UserWarning, match=r"beta is 0\.0 and its config's 4\.0.*beta = 4\.0"):
         make_trainer(model, [KLWarmup(1)], tmp_path).train()
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_rank_0_alone_warns(rank, tmp_path):
+def test_only_rank_0_warns(rank, tmp_path):
     config = BaseTrainerConfig(str(tmp_path), num_epochs=2, keep_best_on_train=True)
     config.rank = rank
     if rank == 0:
@@ -441,7 +450,10 @@ def test_rank_0_alone_warns(rank, tmp_path):
     ("model", "error"),
     [
         (lambda: make_model(GatedVAEConfig, GatedVAE), r"GatedVAE has no beta.*GatedBetaVAE"),
-        (lambda: CIWAE(CIWAEConfig((1, 4, 4), 5)), r"CIWAE has a beta \(0\.5\) that weighs no KL"),
+        (
+            lambda: CIWAE(CIWAEConfig((1, 4, 4), 5)),
+            r"a beta \(0\.5\) that weights no KL",
+        ),
     ],
 )
 def test_a_model_without_a_weight_of_the_kl_is_refused(model, error, tmp_path):

@@ -99,7 +99,7 @@ def test_bad_images(model, images):
     with pytest.raises(ValueError, match=r"expected \(N, 1, 4, 4\)"):
         transformer.transform(np.zeros((2, 5, 4, 4)))
     images[3, 0, 1, 1] = np.nan
-    with pytest.raises(ValueError, match="image 3 holds NaN"):
+    with pytest.raises(ValueError, match="image 3 contains NaN"):
         transformer.transform(images)
 
 
