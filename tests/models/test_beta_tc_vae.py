@@ -4,7 +4,7 @@ import pytest
 import torch
 from pythae.models import BetaTCVAE
 
-from tests.models.test_contract import B, L, make, make_batch
+from tests.support.models import B, L, make, make_batch
 
 
 @pytest.mark.parametrize("use_mss", [True, False])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.models.test_contract import B, L, make, make_batch, run
+from tests.support.models import B, L, make, make_batch, run
 
 BETA = 2.5
 SPREAD = torch.tensor([0, 0, 1, 2, 2, 2])  # dimension -> partition
