@@ -20,15 +20,17 @@ class GatedConfigMixin:
         closed_partitions: What the decoder receives in the closed partitions of a pair.
             `"target"` (our extension, recommended): the target's code without gradient, and zero
             in a closed rest. `"input"` (the paper's scheme as we read it): the input's code.
+        partition_order: Written to saved configs, to detect files whose keys a tool has sorted.
 
     Raises:
-        ValidationError: (pydantic) If the partitions are inconsistent or do not sum to
-            `latent_dim`.
+        ValidationError: (pydantic) If the partitions are inconsistent, do not sum to
+            `latent_dim`, or are not in `partition_order`.
     """
 
     partitions: dict[str, int] | None = None
     rest: list[str] | None = None
     closed_partitions: Literal["target", "input"] = "target"
+    partition_order: list[str] | None = None
 
     @field_validator("partitions", mode="before")
     @classmethod
@@ -38,8 +40,20 @@ class GatedConfigMixin:
 
     @model_validator(mode="after")
     def _check_partitions(self) -> "GatedConfigMixin":
-        partitions_of(self)
+        names, order = list(partitions_of(self).names), self.partition_order
+        if order is not None and order != names:
+            raise PartitionError(
+                f"the partitions are in the order {names}, and partition_order is {order}: was "
+                "the file rewritten with sorted keys? Restore the order, which says which latent "
+                "dimensions each partition has"
+            )
+        self.partition_order = None
         return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the parent's, with the order of the partitions."""
+        fields: dict[str, Any] = super().to_dict()  # type: ignore[misc]
+        return {**fields, "partition_order": list(partitions_of(self).names)}
 
 
 def partitions_of(config: Any) -> Partitions:

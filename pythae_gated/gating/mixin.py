@@ -8,7 +8,8 @@ from torch import Tensor
 from typing_extensions import Self
 
 from pythae_gated import inference
-from pythae_gated.errors import GateError, PartitionError
+from pythae_gated.errors import PartitionError
+from pythae_gated.gating.batch import check_data, check_pair, warn_about_data
 from pythae_gated.gating.config import GatedConfigMixin, partitions_of
 from pythae_gated.gating.gate import input_scheme, target_scheme
 from pythae_gated.gating.parents import check_parent, gate_model
@@ -44,19 +45,18 @@ class GatedMixin(_Parent):
     own `loss_function` may use `self.encoder` and `self.decoder`, which are not gated. The model
     does not change during a forward, so that several threads may share it.
 
-    Attributes:
-        partitions: The `Partitions` of the latent space.
-
     Raises:
         TypeError: At class definition, if the parent cannot be gated.
         PartitionError: If the model's config is not a gated one or its partitions do not fit.
-        GateError: If the gate or target of a batch does not fit its data.
+        GateError: If a batch's data, target, gate or partitions do not fit the model.
+
+    Warns:
+        UserWarning: At the first training step, if the batch has no pairs although the model has
+            several partitions, or has values that the decoder's final Sigmoid cannot reach.
 
     Reference:
         Vowels, Camgoz and Bowden, Gated Variational AutoEncoders, 2019 (arXiv 1911.06443).
     """
-
-    partitions: Partitions
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -69,10 +69,22 @@ class GatedMixin(_Parent):
                 f"{type(self).__name__} needs a gated config, and got a {given}; use "
                 f"Gated{given}, which also takes partitions="
             )
-        partitions = partitions_of(model_config)
+        partitions_of(model_config)
         super().__init__(model_config, *args, **kwargs)
         self.model_name = type(self).__name__
-        self.partitions = partitions
+        self._data_seen = False
+
+    @property
+    def partitions(self) -> Partitions:
+        """The partitions of the latent space, as in the model's config."""
+        return partitions_of(self.model_config)
+
+    @partitions.setter
+    def partitions(self, partitions: Partitions) -> None:
+        raise AttributeError(
+            f"partitions cannot be assigned; use {type(self).__name__}.from_parent(model, "
+            f"partitions={partitions.sizes}, rest={list(partitions.rest)})"
+        )
 
     @classmethod
     def from_parent(
@@ -113,17 +125,23 @@ class GatedMixin(_Parent):
 
         Args:
             inputs: A mapping with `"data"` (B, *input_dim), and optionally `"target"`
-                (B, *input_dim; default: the data) and a bool `"gate"` (B, K; default: all open).
+                (B, *input_dim; default: the data) and a bool `"gate"` (B, K; default: all open);
+                `"partitions"`, if given, must be the model's.
             **kwargs: Arguments of Pythae's trainers: `epoch`, `dataset_size`, `uses_ddp`.
 
         Returns:
             The parent's `ModelOutput`: `loss` and its terms (means over the batch), `recon_x`
             (B, *input_dim) and `z` (B, L), the codes of the inputs.
         """
-        target, gate = inputs.get("target"), inputs.get("gate")
-        if target is None and gate is None:
+        target, gate, partitions = inputs.get("target"), inputs.get("gate"), self.partitions
+        check_data(inputs["data"], self.input_dim, inputs.get("partitions"), partitions)
+        has_pairs = target is not None or gate is not None
+        if self.training and not self._data_seen:
+            self._data_seen = True
+            warn_about_data(self, inputs["data"], has_pairs)
+        if not has_pairs:
             return super().forward(inputs, **kwargs)
-        data, target, gate = _check_pair(inputs["data"], target, gate, self.partitions)
+        data, target, gate = check_pair(inputs["data"], target, gate, partitions)
         if self.model_config.closed_partitions == "input":
             return self._parent_forward(input_scheme(self, target, gate), inputs, kwargs)
         kwargs.setdefault("dataset_size", len(data))
@@ -231,26 +249,3 @@ class GatedMixin(_Parent):
         """
         with hub_card(self, hf_hub_path):
             super().push_to_hf_hub(hf_hub_path)
-
-
-def _check_pair(
-    data: Tensor, target: Tensor | None, gate: Tensor | None, partitions: Partitions
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Data, target and gate of a batch; by default the data itself, and all open."""
-    target = data if target is None else target
-    if target.shape != data.shape:
-        raise GateError(
-            f"target of shape {tuple(target.shape)} for data of shape {tuple(data.shape)}: "
-            "expected the same shape"
-        )
-    expected = (len(data), len(partitions.names))
-    if gate is None:
-        gate = torch.ones(expected, dtype=torch.bool, device=data.device)
-    if gate.dtype != torch.bool:
-        raise GateError(f"gate of dtype {gate.dtype}: expected torch.bool")
-    if gate.shape != expected:
-        raise GateError(
-            f"gate of shape {tuple(gate.shape)}: expected {expected}, one row per image and one "
-            f"column for each of the partitions {', '.join(partitions.names)}"
-        )
-    return data, target, gate

@@ -81,7 +81,7 @@ def gate_model(cls: Any, mixin: type, model: Any, **gating: Any) -> Any:
 
 def _take_over(gated: Any, model: Any) -> None:
     """Move modules, parameters and attributes of the model into the gated one."""
-    own = ("model_config", "model_name", "partitions")
+    own = ("model_config", "model_name")
     for name, value in vars(model).items():
         if name in ("_modules", "_parameters", "_buffers"):
             vars(gated)[name].update(value)

@@ -1,8 +1,10 @@
+import json
+
 import pytest
 from pydantic import ValidationError
-from pythae.models import BetaVAEConfig
+from pythae.models import AutoModel, BetaVAEConfig
 
-from pythae_gated import GatedBetaVAEConfig
+from pythae_gated import GatedBetaVAE, GatedBetaVAEConfig
 
 SIZES = {"pose": 2, "identity": 3}
 
@@ -37,3 +39,22 @@ def test_parents_fields_come_first_and_stay():
 def test_refuses_what_does_not_fit(kwargs, match):
     with pytest.raises(ValidationError, match=match):
         make_config(**kwargs)
+
+
+def test_a_saved_config_with_sorted_keys_is_refused(tmp_path):
+    GatedBetaVAE(make_config()).save(str(tmp_path))
+    path = tmp_path / "model_config.json"
+    saved = json.loads(path.read_text())
+    assert saved["partition_order"] == ["pose", "identity"]
+    path.write_text(json.dumps(saved, sort_keys=True))
+    with pytest.raises(ValidationError, match=r"sorted keys\? Restore the order"):
+        AutoModel.load_from_folder(str(tmp_path))
+
+
+def test_a_config_of_version_0_1_loads(tmp_path):
+    GatedBetaVAE(make_config()).save(str(tmp_path))
+    path = tmp_path / "model_config.json"
+    saved = json.loads(path.read_text())
+    del saved["partition_order"]
+    path.write_text(json.dumps(saved))
+    assert AutoModel.load_from_folder(str(tmp_path)).partitions.sizes == SIZES

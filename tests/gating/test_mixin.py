@@ -2,14 +2,16 @@ import threading
 
 import pytest
 import torch
-from pythae.models import BetaVAE, BetaVAEConfig
+from pythae.models import INFOVAE_MMD, BetaVAE, BetaVAEConfig, INFOVAE_MMD_Config
 
 from pythae_gated import (
     GatedBetaVAE,
     GatedBetaVAEConfig,
+    GatedINFOVAE_MMD,
     GatedMixin,
     GateError,
     PartitionError,
+    Partitions,
 )
 
 SIZES = {"pose": 2, "identity": 3}
@@ -213,3 +215,62 @@ def test_threads_share_a_model(closed, training):
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_partitions_follow_the_config_and_cannot_be_assigned():
+    model = GatedBetaVAE(make_config())
+    with pytest.raises(AttributeError, match=r"use GatedBetaVAE\.from_parent\(model, partitions="):
+        model.partitions = Partitions({"pose": 1, "identity": 4})
+    assert model.partitions.sizes == SIZES
+    model.model_config.partitions = {"pose": 1, "identity": 4}
+    assert model.partitions.sizes == {"pose": 1, "identity": 4}
+
+
+class TestFromParent:
+    def test_the_partitions_of_a_gated_model_are_changed(self, tmp_path):
+        model = GatedBetaVAE(make_config(rest=["identity"]))
+        sizes = {"pose": 2, "light": 1, "identity": 2}
+        changed = GatedBetaVAE.from_parent(model, partitions=sizes, rest=["identity"])
+        assert changed.partitions == Partitions(sizes, rest=["identity"])
+        assert model.partitions == Partitions(SIZES, rest=["identity"])
+        changed.save(str(tmp_path))
+        assert GatedBetaVAE.load_from_folder(str(tmp_path)).partitions == changed.partitions
+
+    def test_without_partitions_a_gated_model_keeps_its_own(self):
+        model = GatedBetaVAE(make_config(rest=["identity"]))
+        assert GatedBetaVAE.from_parent(model).partitions == model.partitions
+
+    def test_an_unregistered_subclass_takes_the_config_of_its_base(self):
+        class Trimmed(GatedBetaVAE):
+            pass
+
+        parent = BetaVAE(BetaVAEConfig((1, 4, 4), latent_dim=5))
+        gated = Trimmed.from_parent(parent, partitions=SIZES)
+        assert type(gated) is Trimmed
+        assert torch.equal(gated.encoder.embedding.weight, parent.encoder.embedding.weight)
+
+    def test_modules_that_a_subclass_adds_exist(self):
+        class WithHead(GatedBetaVAE):
+            def __init__(self, *args, **kwargs):
+                super().__init__(*args, **kwargs)
+                self.head = torch.nn.Linear(2, 1)
+
+        parent = BetaVAE(BetaVAEConfig((1, 4, 4), latent_dim=5)).double()
+        gated = WithHead.from_parent(parent, partitions=SIZES)
+        assert gated.head.weight.dtype == torch.float64
+        assert gated.head(gated.embed_partitions(torch.rand(3, 1, 4, 4))["pose"]).shape == (3, 1)
+
+    def test_warnings_are_those_of_the_constructor(self):
+        parent = INFOVAE_MMD(INFOVAE_MMD_Config((1, 4, 4), latent_dim=5))
+        with pytest.warns(UserWarning, match="it is maximised"):
+            GatedINFOVAE_MMD.from_parent(parent, partitions=SIZES)
+
+    def test_a_users_own_vae_is_refused_with_the_class_to_define(self):
+        class Own(BetaVAE):
+            pass
+
+        own = Own(BetaVAEConfig((1, 4, 4), latent_dim=5))
+        with pytest.raises(
+            TypeError, match=r"got a Own, which needs class GatedOwn"
+        ):
+            GatedBetaVAE.from_parent(own, partitions=SIZES)

@@ -1,0 +1,85 @@
+"""Checks of the batches given to a gated model; only the first one synchronises the device."""
+
+import math
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pythae_gated.errors import GateError
+from pythae_gated.partitions import Partitions
+
+
+def check_data(
+    data: Tensor,
+    input_dim: tuple[int, ...] | None,
+    given: Partitions | None,
+    partitions: Partitions,
+) -> None:
+    """Refuse data of another shape than the model's, or pairs made for other partitions.
+
+    Data may be flattened, or have dimensions of size 1 more or fewer: networks may accept that.
+
+    Raises:
+        GateError: With both shapes, or both partitions.
+    """
+    if input_dim is not None and tuple(data.shape[1:]) != tuple(input_dim):
+        sizes, expected = ([n for n in shape if n != 1] for shape in (data.shape[1:], input_dim))
+        flat = len(sizes) <= 1 or len(expected) <= 1
+        if not (sizes == expected or (flat and math.prod(sizes) == math.prod(expected))):
+            raise GateError(
+                f"data of shape {tuple(data.shape)}: the model's input_dim is {tuple(input_dim)}"
+            )
+    if given is not None and given != partitions:
+        raise GateError(
+            f"these pairs were made for {given}, and the model has {partitions}; make the "
+            "PairedDataset with model.partitions"
+        )
+
+
+def check_pair(
+    data: Tensor, target: Tensor | None, gate: Tensor | None, partitions: Partitions
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Data, target and gate of a batch; by default the data itself, and all open.
+
+    Raises:
+        GateError: If the shapes or the dtype of the gate do not fit.
+    """
+    target = data if target is None else target
+    if target.shape != data.shape:
+        raise GateError(
+            f"target of shape {tuple(target.shape)} for data of shape {tuple(data.shape)}: "
+            "expected the same shape"
+        )
+    expected = (len(data), len(partitions.names))
+    if gate is None:
+        gate = torch.ones(expected, dtype=torch.bool, device=data.device)
+    if gate.dtype != torch.bool:
+        raise GateError(f"gate of dtype {gate.dtype}: expected torch.bool")
+    if gate.shape != expected:
+        raise GateError(
+            f"gate of shape {tuple(gate.shape)}: expected {expected}, one row per image and one "
+            f"column for each of the partitions {', '.join(partitions.names)}"
+        )
+    return data, target, gate
+
+
+def warn_about_data(model: Any, data: Tensor, has_pairs: bool) -> None:
+    """Warn about data without pairs, or with values that the decoder cannot reach."""
+    name, names = type(model).__name__, model.partitions.names
+    if not has_pairs and len(names) > 1:
+        warnings.warn(
+            f"{name} trains on images without pairs, that is as the ungated model, although it "
+            f"has the partitions {', '.join(names)}; pass a PairedDataset",
+            stacklevel=4,
+        )
+    *_, last = model.decoder.modules()
+    low, high = float(data.detach().min()), float(data.detach().max())
+    if isinstance(last, nn.Sigmoid) and (low < 0 or high > 1):
+        warnings.warn(
+            f"the data is between {low:.3g} and {high:.3g}, and the decoder ends in a Sigmoid, as "
+            "Pythae's default does: values outside [0, 1] cannot be reconstructed; rescale the "
+            "data, or pass a decoder without the Sigmoid",
+            stacklevel=4,
+        )

@@ -1,0 +1,89 @@
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+from pythae_gated import GatedBetaVAE, GatedBetaVAEConfig, GateError, Partitions
+
+SIZES = {"pose": 2, "identity": 3}
+
+
+def make_model(input_dim=(1, 4, 4), **kwargs):
+    torch.manual_seed(0)
+    config = GatedBetaVAEConfig(input_dim, latent_dim=5, **{"partitions": SIZES, **kwargs})
+    return GatedBetaVAE(config)
+
+
+def make_pairs(shape=(3, 1, 4, 4)):
+    data, target = torch.rand(2, *shape)
+    return {"data": data, "target": target, "gate": torch.tensor([[True, False]] * 3)}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Partitions({"identity": 3, "pose": 2}),
+        Partitions({"pose": 3, "identity": 2}),
+        Partitions({"pose": 2, "identity": 3}, rest=["identity"]),
+        Partitions({"head": 2, "identity": 3}),
+    ],
+    ids=["order", "sizes", "rest", "names"],
+)
+def test_pairs_made_for_other_partitions_are_refused(other):
+    model = make_model()
+    with pytest.raises(GateError, match=r"made for Partitions.*make the PairedDataset with model"):
+        model({**make_pairs(), "partitions": other})
+    model({**make_pairs(), "partitions": Partitions(SIZES)})
+
+
+@pytest.mark.parametrize(
+    ("input_dim", "shape"),
+    [
+        ((3, 4, 4), (3, 4, 4, 3)),  # channels last
+        ((1, 8, 8), (3, 1, 4, 4)),
+        ((1, 8, 8), (3, 1, 16, 4)),
+        ((64,), (3, 1, 4, 4)),
+    ],
+)
+@pytest.mark.parametrize("paired", [True, False])
+def test_data_of_another_shape_is_refused_with_both(input_dim, shape, paired):
+    batch = make_pairs(shape)
+    with pytest.raises(GateError, match=r"data of shape \(3, .*input_dim is \("):
+        make_model(input_dim)(batch if paired else {"data": batch["data"]})
+
+
+@pytest.mark.parametrize(
+    ("input_dim", "shape"), [((16,), (3, 1, 4, 4)), ((1, 4, 4), (3, 16)), ((1, 4, 4), (3, 4, 4))]
+)
+def test_flattened_data_trains_as_with_the_parent(input_dim, shape):
+    assert make_model(input_dim)(make_pairs(shape)).loss.isfinite()
+
+
+def warnings_of(model, *batches):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for batch in batches:
+            model(batch)
+    return [str(each.message) for each in caught]
+
+
+def test_training_without_pairs_is_warned_of_once():
+    plain = {"data": torch.rand(3, 1, 4, 4)}
+    (text,) = warnings_of(make_model(), plain, plain)
+    assert "GatedBetaVAE trains on images without pairs" in text
+    assert "pose, identity; pass a PairedDataset" in text
+    assert warnings_of(make_model().eval(), plain) == []
+    assert warnings_of(make_model(partitions=None), plain) == []
+    assert warnings_of(make_model(), make_pairs()) == []
+
+
+def test_values_that_the_sigmoid_cannot_reach_are_warned_of_once():
+    batch = make_pairs()
+    batch["data"] = batch["data"] * 8 - 4
+    (text,) = warnings_of(make_model(), batch, batch)
+    assert "the data is between -" in text
+    assert "the decoder ends in a Sigmoid" in text
+    linear = make_model()
+    linear.decoder.layers[-1][-1] = nn.Identity()
+    assert warnings_of(linear, batch) == []
