@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from pythae_gated.datasets.labels import are_floats, as_numbers, encode_labels
+from pythae_gated.datasets import labels as reading
+from pythae_gated.datasets.labels import are_floats
 from pythae_gated.datasets.partners import Edges, Groups, Indices, Neighbours, Source
 from pythae_gated.errors import PairingError
 from pythae_gated.partitions import SELF, Partitions
@@ -37,11 +38,11 @@ def make_sources(
         if name in pairs:
             raise PairingError(f"{name!r} has both labels and pairs: give one of them")
         if name in tolerance:
-            values = as_numbers(labels, name, unknown)
+            values = _as_pairing_error(reading.as_numbers, labels, name, unknown)
             check_length(values, n, f"labels of {name!r}")
             sources[name] = Neighbours(values, tolerance[name])
             continue
-        codes = encode_labels(labels, name, unknown)
+        codes = _as_pairing_error(reading.encode_labels, labels, name, unknown)
         check_length(codes, n, f"labels of {name!r}")
         groups = sources[name] = Groups(codes)
         if are_floats(labels) and groups.n_alone > groups.n_labelled / 2:
@@ -51,6 +52,13 @@ def make_sources(
                 f"in tolerance={{{name!r}: 5.0}}, or round them"
             )
     return sources | {name: Edges(_as_edges(edges, name, n), n) for name, edges in pairs.items()}
+
+
+def _as_pairing_error(read: Any, *arguments: Any) -> Any:
+    try:
+        return read(*arguments)
+    except ValueError as error:
+        raise PairingError(str(error)) from None
 
 
 def check_length(values: Any, n: int, what: str) -> None:
