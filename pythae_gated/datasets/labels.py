@@ -13,7 +13,6 @@ from torch import Tensor
 UNKNOWN = -1
 
 Codes = NDArray[np.int32]
-Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 
@@ -48,7 +47,10 @@ def read_labels(
     try:
         array = _as_array(labels)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"the labels of {name!r} cannot be read as an array: {error}") from None
+        raise ValueError(
+            f"the labels of {name!r} cannot be read ({error}): expected numbers or strings, or "
+            "rows of equal length"
+        ) from None
     known = ~np.ma.getmaskarray(array)
     values = np.ma.getdata(array)
     if values.ndim not in (1, 2) or 0 in values.shape or values.dtype.kind in "cV":
@@ -56,10 +58,7 @@ def read_labels(
             f"the labels of {name!r} are a {type(labels).__name__} of shape {values.shape} and "
             f"dtype {values.dtype}: expected (N,) or (N, columns), N > 0, of numbers or strings"
         )
-    if values.dtype.kind == "S":
-        values = np.char.decode(values, "utf-8", "backslashreplace")
     if values.dtype == object:
-        _check_hashable(values, name)
         known = ~_each(_is_missing, values)
         values[~known] = None
         values = _narrowed(values, known)
@@ -70,81 +69,46 @@ def read_labels(
     return _narrowed(values, known), known
 
 
-def encode_labels(labels: Any, name: str, unknown: Any = None) -> Codes:  # (N,)
-    """Number the distinct labels of one factor in order of appearance; unknown labels are -1.
+def encode_labels(values: NDArray[Any], known: Mask) -> Codes:  # (N,)
+    """Number the distinct labels in order of appearance; unknown labels are -1.
 
     Args:
-        labels: As for `read_labels`. Of several columns all must be equal, and an item with one
-            unknown column is unknown.
-        name: The partition that encodes the factor, for error messages.
-        unknown: As for `read_labels`.
-
-    Raises:
-        ValueError: As `read_labels`, or if all labels are unknown.
+        values: As from `read_labels`, (N,) or (N, F); labels are equal if all columns are.
+        known: Of the same shape; a row with an unknown column is unknown.
 
     Example:
-        >>> encode_labels(["left", None, "up", "left"], "pose").tolist()
+        >>> encode_labels(*read_labels(["left", None, "up", "left"], "pose")).tolist()
         [0, -1, 1, 0]
     """
-    values, known = read_labels(labels, name, unknown)
-    rows = _known_rows(known, name)
-    codes, *others = map(_number, values.reshape(len(rows), -1)[rows].T)
-    for column in others:
-        codes = _number(codes * (column.max() + 1) + column)  # int64: at most N * N
+    rows = np.asarray(known.reshape(len(known), -1).all(axis=1))
+    codes = np.zeros(rows.sum(), dtype=np.int64)
+    for column in values.reshape(len(known), -1)[rows].T:
+        numbers = _number(column)
+        codes = _number(codes * len(codes) + numbers) if codes.any() else numbers
     result = np.full(len(rows), UNKNOWN, dtype=np.int32)
     result[rows] = codes
     return result
-
-
-def as_numbers(labels: Any, name: str, unknown: Any = None) -> Floats:  # (N, F)
-    """Continuous labels of one factor as floats; a row with an unknown value is all NaN.
-
-    Args:
-        labels: As for `read_labels`, of numbers.
-        name: The partition that encodes the factor, for error messages.
-        unknown: As for `read_labels`.
-
-    Raises:
-        ValueError: As `read_labels`, or if the labels are not numbers or all are unknown.
-
-    Example:
-        >>> as_numbers([10, None, 12.5], "pose").tolist()
-        [[10.0], [nan], [12.5]]
-    """
-    values, known = read_labels(labels, name, unknown)
-    rows = _known_rows(known, name)
-    if values.dtype.kind not in "biuf":
-        raise ValueError(
-            f"the labels of {name!r} are of dtype {values.dtype}: a tolerance needs numbers; "
-            "without it, equal labels are paired"
-        )
-    numbers = values.astype(np.float64).reshape(len(rows), -1)
-    numbers[~(rows & np.isfinite(numbers).all(axis=1))] = np.nan
-    return numbers
-
-
-def are_floats(labels: Any) -> bool:
-    """Whether labels are floats, of which two are rarely equal."""
-    return read_labels(labels, "labels")[0].dtype.kind == "f"
 
 
 def _as_array(labels: Any) -> NDArray[Any]:
     """A plain or masked array; an array of object if it comes from Python objects."""
     if isinstance(labels, Tensor):
         return (labels.float() if labels.dtype == torch.bfloat16 else labels).numpy(force=True)
-    if isinstance(labels, str) or not isinstance(labels, (Sequence, np.ndarray)):
+    if hasattr(labels, "isna"):  # pandas: arrays of float would lose integers beside NA
         array = np.asarray(labels)
-        if array.dtype.kind == "f" and hasattr(labels, "isna"):  # pandas: integers beside NA
-            array = np.asarray(labels.astype(object))
-        labels = array
+        labels = np.asarray(labels.astype(object)) if array.dtype.kind == "f" else array
+    elif isinstance(labels, str) or not isinstance(labels, (Sequence, np.ndarray)):
+        labels = np.asarray(labels)
     if isinstance(labels, np.ndarray):
-        if labels.ndim == 0 or labels.dtype.kind not in "OT":
+        if labels.ndim == 0 or labels.dtype.kind not in "OST":
             return labels
         labels = labels.tolist()
     rows = [_unwrap(row) for row in labels]
     if rows and all(isinstance(row, np.ndarray) for row in rows):
         return np.ma.stack(rows)
-    return np.array(rows, dtype=object)
+    array = np.array(rows, dtype=object)
+    set(array.flat)  # raises a TypeError if a label is not hashable, such as a row of other length
+    return array
 
 
 def _unwrap(value: Any) -> Any:
@@ -155,17 +119,9 @@ def _unwrap(value: Any) -> Any:
         value = _as_array(value)
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "backslashreplace")
     return None if value is np.ma.masked else value
-
-
-def _check_hashable(values: NDArray[Any], name: str) -> None:
-    try:
-        set(values.flat)
-    except TypeError as error:
-        raise ValueError(
-            f"the labels of {name!r} cannot be compared ({error}): expected numbers or strings, "
-            "or rows of equal length"
-        ) from None
 
 
 def _is_missing(value: Any) -> bool:
@@ -181,10 +137,8 @@ def _narrowed(values: NDArray[Any], known: Mask) -> NDArray[Any]:
         return values
     found = values[known].tolist()
     plain = np.array(found)
-    if plain.dtype.kind not in "biufUS" or plain.tolist() != found:
+    if plain.dtype.kind not in "biufU" or plain.tolist() != found:
         return values
-    if plain.dtype.kind == "S":
-        plain = np.char.decode(plain, "utf-8", "backslashreplace")
     narrow = np.zeros(values.shape, dtype=plain.dtype)
     narrow[known] = plain
     return narrow
@@ -222,17 +176,6 @@ def _is_same(a: Any, b: Any) -> bool:
 
 def _each(function: Callable[[Any], bool], values: NDArray[Any]) -> Mask:
     return np.fromiter(map(function, values.flat), np.bool_, values.size).reshape(values.shape)
-
-
-def _known_rows(known: Mask, name: str) -> Mask:  # (N,)
-    """The rows whose columns are all known."""
-    rows = np.asarray(known.reshape(len(known), -1).all(axis=1))
-    if not rows.any():
-        raise ValueError(
-            f"all {len(rows)} labels of {name!r} are unknown; leave its factor out, and name "
-            f"{name!r} in the rest"
-        )
-    return rows
 
 
 def _number(column: NDArray[Any]) -> NDArray[np.int64]:
