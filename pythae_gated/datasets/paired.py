@@ -1,8 +1,7 @@
 """PairedDataset: images with targets that share a labelled factor, fetched in whole batches."""
 
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,7 +14,7 @@ from torch.utils.data._utils.collate import default_collate_fn_map
 
 from pythae_gated.datasets.images import Data, check_data, gather, reopen_memmap
 from pythae_gated.datasets.partners import Candidates, Indices, draw_pairs, make_candidates
-from pythae_gated.errors import PairingError, PartitionError
+from pythae_gated.errors import PairingError
 from pythae_gated.partitions import SELF, Partitions
 
 
@@ -116,13 +115,15 @@ class PairedDataset(Dataset[DatasetOutput]):
         self.data = data
         self.transform = transform
         self.labels = None if labels is None else torch.as_tensor(labels)
-        with _as_pairing_error():
+        self.partitions = _check_partitions(partitions, supervised)
+        self.weights = _check_weights(weights, supervised)
+        try:
             check_data(data)
-            self.partitions = _check_partitions(partitions, supervised)
-            self.weights = _check_weights(weights, supervised)
-            if self.labels is not None and len(self.labels) != len(data):
-                raise PairingError(f"{len(self.labels)} labels for {len(data)} images")
             candidates = make_candidates(len(data), factors, pairs, tolerance or {}, unknown)
+        except ValueError as error:
+            raise PairingError(str(error)) from error
+        if self.labels is not None and len(self.labels) != len(data):
+            raise PairingError(f"{len(self.labels)} labels for {len(data)} images")
         self._setup(candidates, np.arange(len(data)), seed)
 
     def _setup(self, candidates: dict[str, Candidates], items: Indices, seed: int | None) -> None:
@@ -180,8 +181,10 @@ class PairedDataset(Dataset[DatasetOutput]):
         else:
             pairs = tuple(column[items] for column in self._frozen)
         kinds, items, partners = pairs
-        with _as_pairing_error():
+        try:
             images = gather(self.data, self._items[np.concatenate([items, partners])])
+        except ValueError as error:
+            raise PairingError(str(error)) from error
         data, target = images[: len(items)], images[len(items) :]
         if self.transform is not None:
             data, target = self.transform(data), self.transform(target)
@@ -232,17 +235,7 @@ def _generator(rank: int) -> np.random.Generator:
 
     Pythae's trainers seed every rank alike: without the rank all would draw the same kinds.
     """
-    return np.random.default_rng((int(torch.randint(2**63 - 1, ())), rank))
-
-
-@contextmanager
-def _as_pairing_error() -> Iterator[None]:
-    try:
-        yield
-    except (PairingError, PartitionError):
-        raise
-    except ValueError as error:
-        raise PairingError(str(error)) from error
+    return np.random.default_rng(int(torch.randint(2**63 - 1, ())) + rank)
 
 
 def _check_candidates(candidates: Mapping[str, Candidates]) -> None:

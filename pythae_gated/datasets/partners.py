@@ -186,18 +186,23 @@ def draw_pairs(
         replace: Whether an item without a partner of the kind drawn is replaced by a random one
             that has one. Otherwise each item is in a pair, of a kind that this item can be in.
     """
-    if not replace:
+    if replace:
+        bounds = weights.cumsum()
+        kinds = bounds[:-1].searchsorted(rng.random(len(items)) * bounds[-1], side="right")
+    else:
         possible = [found.has_partner(items) for found in candidates]
         weights = weights * np.stack([*possible, np.ones(len(items), dtype=np.bool_)], axis=1)
-    bounds = weights.cumsum(axis=-1)
-    kinds = (rng.random((len(items), 1)) * bounds[..., -1:] >= bounds[..., :-1]).sum(axis=1)
+        bounds = weights.cumsum(axis=1)
+        kinds = (rng.random((len(items), 1)) * bounds[:, -1:] >= bounds[:, :-1]).sum(axis=1)
     items, partners = items.copy(), items.copy()
     for kind, found in enumerate(candidates):
-        rows = np.flatnonzero(kinds == kind)
-        alone = rows[~found.has_partner(items[rows])]
-        if len(alone):
-            items[alone] = found.sample(len(alone), rng)
-        partners[rows] = found.partners(items[rows], rng)
+        (rows,) = (kinds == kind).nonzero()
+        chosen = items[rows]
+        paired = found.has_partner(chosen)
+        if not paired.all():
+            chosen[~paired] = found.sample(len(rows) - paired.sum(), rng)
+        items[rows] = chosen
+        partners[rows] = found.partners(chosen, rng)
     return kinds, items, partners
 
 
