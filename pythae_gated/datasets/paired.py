@@ -1,6 +1,8 @@
 """PairedDataset: images with targets that share a labelled factor, fetched in whole batches."""
 
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,57 +10,79 @@ import torch
 from pythae.data.datasets import DatasetOutput
 from torch import Tensor
 from torch.utils.data import Dataset
+from torch.utils.data._utils.collate import default_collate_fn_map
 
-from pythae_gated.datasets.batches import Batch
-from pythae_gated.datasets.checks import (
-    check_indices,
-    check_length,
-    check_partitions,
-    check_sources,
-    check_weights,
-    make_sources,
-)
-from pythae_gated.datasets.images import Data, MemmapFile, check_data, gather
-from pythae_gated.datasets.pairing import Pairing
-from pythae_gated.datasets.partners import Indices, Source
+from pythae_gated.datasets.images import Data, check_data, gather, reopen_memmap
+from pythae_gated.datasets.partners import Candidates, Indices, draw_pairs, make_candidates
+from pythae_gated.errors import PairingError
 from pythae_gated.partitions import SELF, Partitions
+
+
+class Row(DatasetOutput):
+    """One pair, of a class of its own so that Pythae's rows collate as before."""
+
+
+class Batch(Sequence[Row]):
+    """A batch of pairs that is already collated, and still a sequence of rows."""
+
+    def __init__(self, columns: dict[str, Tensor]) -> None:
+        self.columns = columns
+
+    def __len__(self) -> int:
+        return len(self.columns["data"])
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return Batch({key: column[index] for key, column in self.columns.items()})
+        position = range(len(self))[index]
+        return Row(**{key: column[position] for key, column in self.columns.items()})
+
+
+def _collate(batch: Sequence[Row], *, collate_fn_map: Any = None) -> dict[str, Tensor]:
+    if isinstance(batch, Batch):
+        return batch.columns
+    return {key: torch.stack([row[key] for row in batch]) for key in batch[0]}
+
+
+default_collate_fn_map[Row] = _collate
 
 
 class PairedDataset(Dataset[DatasetOutput]):
     """Pairs of images for a gated model, from labels that may be partial.
 
     Item i is a `DatasetOutput` of `data` and `target` (*input_dim; float32), `gate` (K,) of bool
-    and, where given, `labels`. The kind of pair is drawn first, by weight:
+    and, if given, `labels`. The kind of pair is drawn first, by weight:
 
-    - A *shared pair* of a partition: two images that agree in this partition's label; its gate
-      alone is open. Where item i has no partner, a random item that has one stands in for it.
-    - A *self pair*: the image is its own target; open is the rest, or all where there is no rest.
+    - A *shared pair* of a partition: two images with the same label for this partition, whose
+      gate is open and all others closed. If item i has no partner, a random item that has one
+      replaces it.
+    - A *self pair*: the image is its own target; the rest is open, or all if there is no rest.
 
-    Fetched batch by batch, as torch's DataLoader and so Pythae's trainers do, a batch is one
-    gather. Rows follow the kinds, not the items: fit samplers on the images themselves.
+    In a DataLoader, and so in Pythae's trainers, each batch is read at once. Since rows follow
+    the kinds, not the items, fit samplers to the images themselves.
 
     Args:
         data: Images (N, *input_dim), an array, tensor or memmap, never copied as a whole; or a
-            map-style dataset that gives an image, (image, ...) or {"data": image} for an index.
-            uint8 becomes float32 in [0, 1], and other floats float32.
-        partitions: `model.partitions`, or name -> size, where those without labels are the rest
-            (a warning names the `rest=[...]` that the model's config must carry).
-        factors: Partition -> labels, (N,) or (N, F) for several columns that must all agree: ints,
-            texts, or floats that agree exactly. NaN and None are unknown.
-        pairs: Partition -> (M, 2) indices of items known to share it, where there are no labels.
-            An item's partners are its neighbours in this list.
-        tolerance: Partition -> how far apart two of its labels may be, which then are numbers;
-            Euclidean for several columns. Each partner within it is equally likely.
+            map-style dataset whose item i is an image, (image, ...) or {"data": image}. uint8
+            becomes float32 in [0, 1], other floats float32.
+        partitions: `model.partitions`; or name -> size, in which case partitions without labels
+            are the rest (a warning shows the `rest=[...]` that the model's config must have).
+        factors: Partition -> labels, (N,) or (N, F) for several columns that must all be equal:
+            numbers or strings, in a list, array, tensor or Series. NaN, None, `pandas.NA` and
+            masked entries are unknown.
+        pairs: Partition -> (M, 2) indices of items known to share its factor, without labels.
+        tolerance: Partition -> the largest distance between the labels of two partners, which
+            then are numbers; Euclidean for several columns. Each partner is equally likely.
         weights: Partition or `"self"` -> relative frequency. Default: 1 each.
-        labels: Anything numeric (N, ...) to pass on with the data, for callbacks, say.
-        unknown: A label, such as -1, that means unknown too.
+        labels: Numbers (N, ...) to pass on with the data, for example to callbacks.
+        unknown: A label that means unknown too, such as -1, or a list of them.
         transform: A function of fetched images (n, *input_dim), for augmentation: called once for
             the data of a batch and once for its targets.
-        seed: None: pairs are drawn anew at each access, from torch's global generator. An int:
-            item i is always the same pair, and its data is image i, for evaluation.
+        seed: None: new pairs at each access, from torch's global generator. An int: item i is
+            always the same pair, and its data is image i, for evaluation.
 
     Raises:
-        PairingError: Where labels, weights or data do not fit, naming the value and the mend.
+        PairingError: If labels, weights or data do not fit.
 
     Example:
         >>> images = np.random.default_rng(0).random((6, 1, 8, 8))
@@ -86,52 +110,58 @@ class PairedDataset(Dataset[DatasetOutput]):
         transform: Callable[[Tensor], Tensor] | None = None,
         seed: int | None = None,
     ) -> None:
-        check_data(data)
         factors, pairs = factors or {}, pairs or {}
-        spoken_of = (*factors, *pairs)
+        supervised = (*factors, *pairs)
         self.data = data
         self.transform = transform
-        self.partitions = check_partitions(partitions, spoken_of)
-        self.weights = check_weights(weights, spoken_of)
         self.labels = None if labels is None else torch.as_tensor(labels)
-        if self.labels is not None:
-            check_length(self.labels, len(data), "labels")
-        sources = make_sources(len(data), factors, pairs, tolerance or {}, unknown)
-        self._setup(sources, np.arange(len(data)), seed)
+        self.partitions = _check_partitions(partitions, supervised)
+        self.weights = _check_weights(weights, supervised)
+        try:
+            check_data(data)
+            candidates = make_candidates(len(data), factors, pairs, tolerance or {}, unknown)
+        except ValueError as error:
+            raise PairingError(str(error)) from error
+        if self.labels is not None and len(self.labels) != len(data):
+            raise PairingError(f"{len(self.labels)} labels for {len(data)} images")
+        self._setup(candidates, np.arange(len(data)), seed)
 
-    def _setup(self, sources: dict[str, Source], items: Indices, seed: int | None) -> None:
-        """What differs between the whole and its splits: who pairs, with whom, and how."""
-        check_sources(sources)
-        self._sources = sources
+    def _setup(self, candidates: dict[str, Candidates], items: Indices, seed: int | None) -> None:
+        """Set what differs between the whole dataset and a split."""
+        _check_candidates(candidates)
+        self._candidates = candidates
         self._items = items  # position in this dataset -> index of the image
         self.seed = seed
-        self._pairing = Pairing(sources, self.weights)
+        kinds = (*candidates, SELF)
+        self._draw = partial(
+            draw_pairs, list(candidates.values()), np.array([self.weights[name] for name in kinds])
+        )
         self._frozen = None
         if seed is not None:
-            self._frozen = self._pairing.freeze(len(items), np.random.default_rng(seed))
-        opens = [[name == source for name in self.partitions.names] for source in sources]
-        rest = self.partitions.rest or self.partitions.names
-        opens.append([name in rest for name in self.partitions.names])
-        self._gates = np.array(opens)  # (kinds, K)
+            rng = np.random.default_rng(seed)
+            self._frozen = self._draw(np.arange(len(items)), rng, replace=False)
+        names = self.partitions.names
+        open_by_kind = [*([name] for name in candidates), self.partitions.rest or names]
+        self._gates = np.array([[name in opened for name in names] for opened in open_by_kind])
 
     def split(self, indices: Any, *, seed: int | None = None) -> "PairedDataset":
-        """These items alone, whose partners are among them too: to hold data out.
+        """Hold data out: a dataset of these items only, whose partners are among them too.
 
-        torch's `random_split` would let held-out images in as targets.
+        torch's `random_split` would use held-out images as targets.
 
         Args:
-            indices: Which items: distinct indices, or a mask (N,) of bool.
+            indices: Distinct indices, or a mask (N,) of bool.
             seed: As for the dataset; an int for evaluation.
 
         Raises:
-            PairingError: Where there is no item, an index is out of range or named twice, or the
-                items of a partition have no partners left.
+            PairingError: If the indices are empty, out of range or repeated, or if a partition
+                has no pairs among them.
         """
-        chosen = check_indices(indices, len(self))
+        chosen = _check_indices(indices, len(self))
         part = object.__new__(type(self))
         vars(part).update(vars(self))
-        sources = {name: source.take(chosen) for name, source in self._sources.items()}
-        part._setup(sources, self._items[chosen], seed)
+        candidates = {name: found.subset(chosen) for name, found in self._candidates.items()}
+        part._setup(candidates, self._items[chosen], seed)
         return part
 
     def __len__(self) -> int:
@@ -143,14 +173,18 @@ class PairedDataset(Dataset[DatasetOutput]):
         position = range(len(self))[index]  # raises IndexError, and counts from the end
         return self.__getitems__([position])[0]
 
-    def __getitems__(self, indices: Sequence[int]) -> "Batch":
-        """A whole batch of pairs in one gather: a sequence that makes its rows on demand."""
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        """A whole batch of pairs, read at once."""
         items = np.asarray(indices)
         if self._frozen is None:
-            kinds, items, partners = self._pairing.draw(items, _generator(self._rank()))
+            pairs = self._draw(items, _generator(self._rank()), replace=True)
         else:
-            kinds, partners = (column[items] for column in self._frozen)
-        images = gather(self.data, self._items[np.concatenate([items, partners])])
+            pairs = tuple(column[items] for column in self._frozen)
+        kinds, items, partners = pairs
+        try:
+            images = gather(self.data, self._items[np.concatenate([items, partners])])
+        except ValueError as error:
+            raise PairingError(str(error)) from error
         data, target = images[: len(items)], images[len(items) :]
         if self.transform is not None:
             data, target = self.transform(data), self.transform(target)
@@ -161,16 +195,16 @@ class PairedDataset(Dataset[DatasetOutput]):
         return Batch(batch)
 
     def summary(self) -> str:
-        """What there is to learn from, as a table with a row a kind of pair.
+        """A table of the supervision, one row per kind of pair.
 
-        How many images are labelled, in how many groups, how many of them have no partner, and
-        the share of pairs that will be of this kind.
+        Its columns are the number of labelled images, of their groups, of labelled images
+        without a partner, and the share of pairs of this kind.
         """
         total = sum(self.weights.values())
         rows = [("pairs", "labelled", "groups", "alone", "share")]
-        for name, source in self._sources.items():
-            groups = "-" if source.n_groups is None else f"{source.n_groups:,}"
-            counts = f"{source.n_labelled:,}", groups, f"{source.n_alone:,}"
+        for name, found in self._candidates.items():
+            groups = "-" if found.n_groups is None else f"{found.n_groups:,}"
+            counts = f"{found.n_labelled:,}", groups, f"{found.n_alone:,}"
             rows.append((name, *counts, f"{self.weights[name] / total:.2f}"))
         rows.append((SELF, f"{len(self):,}", "-", "-", f"{self.weights[SELF] / total:.2f}"))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -186,16 +220,14 @@ class PairedDataset(Dataset[DatasetOutput]):
         return torch.distributed.get_rank() if distributed else getattr(self, "_origin", 0)
 
     def __getstate__(self) -> dict[str, Any]:
-        # A spawned worker process is not part of the process group that its trainer is in.
-        state = {**vars(self), "_origin": self._rank()}
-        if MemmapFile.describes(self.data):
-            state["data"] = MemmapFile(self.data)
-        return state
+        # A spawned worker process is not part of the process group of its trainer.
+        data = reopen_memmap(self.data) or self.data
+        return {**vars(self), "_origin": self._rank(), "data": data}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        if isinstance(self.data, MemmapFile):
-            self.data = self.data.open()
+        if isinstance(self.data, partial):
+            self.data = self.data()
 
 
 def _generator(rank: int) -> np.random.Generator:
@@ -203,4 +235,72 @@ def _generator(rank: int) -> np.random.Generator:
 
     Pythae's trainers seed every rank alike: without the rank all would draw the same kinds.
     """
-    return np.random.default_rng((int(torch.randint(2**63 - 1, ())), rank))
+    return np.random.default_rng(int(torch.randint(2**63 - 1, ())) + rank)
+
+
+def _check_candidates(candidates: Mapping[str, Candidates]) -> None:
+    """Refuse partitions without any pair, and warn of items without a partner."""
+    for name, found in candidates.items():
+        labelled = f"of the {found.n_labelled} items labelled in {name!r}"
+        if len(found) == 0:
+            raise PairingError(f"no two {labelled} share a label: name {name!r} in the rest")
+        if found.n_alone:
+            warnings.warn(
+                f"{found.n_alone} {labelled} share their label with no other item, so they are in "
+                "none of its pairs",
+                stacklevel=4,
+            )
+
+
+def _check_partitions(
+    partitions: Partitions | Mapping[str, int], supervised: Collection[str]
+) -> Partitions:
+    """The partitions, whose rest is exactly the partitions without labels or pairs."""
+    declared = isinstance(partitions, Partitions)
+    partitions = partitions if isinstance(partitions, Partitions) else Partitions(partitions)
+    for name in supervised:
+        if name not in partitions.names:
+            raise PairingError(
+                f"factors has {name!r}, which is not a partition; the partitions are "
+                f"{', '.join(partitions.names)}"
+            )
+    rest = [name for name in partitions.names if name not in supervised]
+    fix = f"no labels for {rest}: set rest={rest} in the model's config"
+    if declared and set(rest) != set(partitions.rest):
+        raise PairingError(f"{fix} (now {list(partitions.rest)}), or give the missing factors")
+    if rest and not declared:
+        warnings.warn(f"{fix}; pass model.partitions to have it checked", stacklevel=3)
+    return Partitions(partitions.sizes, rest)
+
+
+def _check_weights(
+    weights: Mapping[str, float] | None, supervised: Collection[str]
+) -> dict[str, float]:
+    """The relative frequency of each kind of pair, by default 1."""
+    kinds = dict.fromkeys((*supervised, SELF), 1.0)
+    for name, weight in (weights or {}).items():
+        if name not in kinds:
+            raise PairingError(f"weights has {name!r}: expected some of {', '.join(kinds)}")
+        if not 0 <= weight < float("inf"):
+            raise PairingError(f"the weight of {name!r} is {weight}: expected 0 or more")
+        kinds[name] = float(weight)
+    if sum(kinds.values()) == 0:
+        raise PairingError(f"all weights are 0: {kinds}; give one kind of pair a weight above 0")
+    return kinds
+
+
+def _check_indices(indices: Any, n: int) -> Indices:
+    """The items of a split, as distinct indices."""
+    chosen = np.asarray(indices)
+    if chosen.dtype == bool and chosen.shape == (n,):
+        chosen = np.flatnonzero(chosen)
+    if chosen.ndim != 1 or len(chosen) == 0 or chosen.dtype.kind not in "iu":
+        raise PairingError(
+            f"a split of shape {chosen.shape} and dtype {chosen.dtype}: expected at least one "
+            f"index, or a mask ({n},) of bool"
+        )
+    if chosen.min() < 0 or chosen.max() >= n:
+        raise PairingError(f"a split of {chosen.min()} to {chosen.max()}: expected 0 to {n - 1}")
+    if len(np.unique(chosen)) < len(chosen):
+        raise PairingError("a split repeats an item; an item cannot be its own partner")
+    return chosen
