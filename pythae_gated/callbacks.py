@@ -27,13 +27,13 @@ from pythae_gated.metrics.factors import Factors, as_columns
 Logs: TypeAlias = dict[str, Any]
 
 _NOT_IN_MLFLOW = re.compile(r"[^\w.-]+")  # characters that mlflow refuses in a metric's name
-_SHOWN = {  # on the console
-    "eval_dci_disentanglement": "disentanglement",
-    "eval_dci_completeness": "completeness",
-    "eval_dci_informativeness": "informativeness",
-    "eval_alignment": "alignment",
-    "eval_reconstruction_error": "reconstruction error",
-}
+_SHOWN = (  # on the console
+    "dci_disentanglement",
+    "dci_completeness",
+    "dci_informativeness",
+    "alignment",
+    "reconstruction_error",
+)
 
 
 class EvaluationCallback(TrainingCallback):
@@ -141,7 +141,7 @@ class EvaluationCallback(TrainingCallback):
         logs.update(figures)  # in place: later callbacks get this dict
         path = self.path or Path(training_config.output_dir) / "evaluation.jsonl"
         _append(Path(path), {"run": self._run, "epoch": epoch, **logs})
-        shown = [f"{name} {figures[key]:.2f}" for key, name in _SHOWN.items() if key in figures]
+        shown = [f"{n} {figures['eval_' + n]:.2f}" for n in _SHOWN if "eval_" + n in figures]
         (logger or logging.getLogger(__name__)).info("Epoch %d: %s", epoch, ", ".join(shown))
 
 

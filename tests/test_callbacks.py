@@ -253,7 +253,7 @@ def test_progress_is_shown_by_pythaes_logger(tmp_path, caplog):
     (shown,) = [each for each in caplog.records if each.getMessage().startswith("Epoch 1:")]
     assert shown.name == "pythae.trainers.base_trainer.base_trainer"
     found = callback.evaluations[1]
-    assert f"reconstruction error {found.reconstruction_error:.2f}" in shown.getMessage()
+    assert f"reconstruction_error {found.reconstruction_error:.2f}" in shown.getMessage()
     assert f"alignment {found.share['view']['pose']:.2f}" in shown.getMessage()
 
 
