@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from pythae_gated.inference import Images
+from pythae_gated.inference import Images, as_images
 from pythae_gated.partitions import Partitions
 from pythae_gated.plots.grids import reconstructions, swap_grid, traversals, variations
 from pythae_gated.plots.layout import Picture, tile
@@ -51,7 +51,7 @@ def plan(
     def overview() -> Picture:
         first = shown[:1]
         grids = [swap_grid(model, columns, first, name, partitions=partitions) for name in names]
-        left = np.repeat(np.asarray(first), len(names), axis=0)
+        left = as_images(first).cpu().expand(len(names), -1, -1, -1)
         return tile(np.stack([grid[:, 0] for grid in grids]), rows=left, columns=columns)
 
     def traversed(name: str) -> Picture:
