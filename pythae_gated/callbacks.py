@@ -116,7 +116,9 @@ class EvaluationCallback(TrainingCallback):
         self.evaluations = {}
         self._run = datetime.now().isoformat(timespec="microseconds")
         if _is_main(training_config):
-            self._evaluate(training_config, 0, {}, **kwargs)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", ".* encodes nothing")  # before training
+                self._evaluate(training_config, 0, {}, **kwargs)
 
     def on_log(self, training_config: BaseTrainerConfig, logs: Logs, **kwargs: Any) -> None:
         """Evaluate if this epoch is due, and add the results to the logs."""
