@@ -8,7 +8,7 @@ are computed from these lines by
 
     python examples/study.py --report
 
-which rewrites the tables in examples/STUDY.md and in the README. DIR contains the CMU Face Images,
+which rewrites the tables in STUDY.md and in both READMEs. DIR contains the CMU Face Images,
 as for examples/cmu_faces.py; without it their runs are left out. Swaps of photographs are drawn
 when the models are trained, and by no other command.
 """
@@ -42,7 +42,7 @@ from study_parts.runs import (
 
 EXAMPLES = Path(__file__).parent
 RESULTS = EXAMPLES / "results"
-DOCUMENTS = (EXAMPLES / "STUDY.md", EXAMPLES.parent / "README.md")
+DOCUMENTS = (EXAMPLES / "STUDY.md", EXAMPLES / "README.md", EXAMPLES.parent / "README.md")
 WORKERS = 2
 
 

@@ -162,6 +162,12 @@ def weak_table(groups: Groups) -> str:
     return as_table("Few and wrong labels", rows, FIGURES | columns)
 
 
+def trimmed_table(groups: Groups) -> str:
+    """Wrong labels, with and without the trimmed loss."""
+    rows = curve(groups, "noisy") | curve(groups, "trimmed")
+    return as_table("Wrong labels, with the usual and with the trimmed loss", rows, FIGURES)
+
+
 def competitor_table(groups: Groups) -> str:
     """The gated beta-VAE and other methods with the same labels."""
     rows = {with_weight(*row): row[1] for row in competitors(groups).items()}
@@ -283,6 +289,7 @@ TABLES: dict[str, Callable[[Groups], str]] = {
     "partitions": partition_table,
     "labels": weak_table,
     "wrong-labels": noise_table,
+    "trimmed": trimmed_table,
     "competitors": competitor_table,
     "leakage": leakage_table,
     "error": error_table,
