@@ -11,7 +11,7 @@ from scipy.stats import t as student
 from study_parts.runs import Run
 
 Line: TypeAlias = Mapping[str, Any]
-Groups: TypeAlias = dict[Run, list[Line]]  # the runs that differ by their seed alone
+Groups: TypeAlias = dict[Run, list[Line]]  # runs that differ only by their seed
 
 
 def _mean_of(name: str) -> Callable[[Line], float]:
