@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torch.utils.data._utils.collate import default_collate_fn_map
 
-from pythae_gated.datasets.images import Data, check_data, gather, reopen_memmap
+from pythae_gated.datasets.images import open_images
 from pythae_gated.datasets.partners import Candidates, Indices, draw_pairs, make_candidates
 from pythae_gated.errors import PairingError
 from pythae_gated.partitions import SELF, Partitions
@@ -98,7 +98,7 @@ class PairedDataset(Dataset[DatasetOutput]):
 
     def __init__(
         self,
-        data: Data,
+        data: Any,
         partitions: Partitions | Mapping[str, int],
         factors: Mapping[str, Any] | None = None,
         *,
@@ -107,30 +107,30 @@ class PairedDataset(Dataset[DatasetOutput]):
         weights: Mapping[str, float] | None = None,
         labels: Any = None,
         unknown: Any = None,
+        image_key: Any = None,
         transform: Callable[[Tensor], Tensor] | None = None,
         seed: int | None = None,
     ) -> None:
         factors, pairs = factors or {}, pairs or {}
         supervised = (*factors, *pairs)
-        self.data = data
         self.transform = transform
         self.labels = None if labels is None else torch.as_tensor(labels)
         self.partitions = _check_partitions(partitions, supervised)
         self.weights = _check_weights(weights, supervised)
         try:
-            check_data(data)
-            candidates = make_candidates(len(data), factors, pairs, tolerance or {}, unknown)
+            self.images = open_images(data, image_key)
+            n = len(self.images)
+            candidates = make_candidates(n, factors, pairs, tolerance or {}, unknown)
         except ValueError as error:
             raise PairingError(str(error)) from error
-        if self.labels is not None and len(self.labels) != len(data):
-            raise PairingError(f"{len(self.labels)} labels for {len(data)} images")
-        self._setup(candidates, np.arange(len(data)), seed)
+        if self.labels is not None and len(self.labels) != n:
+            raise PairingError(f"{len(self.labels)} labels for {n} images")
+        self._setup(candidates, seed)
 
-    def _setup(self, candidates: dict[str, Candidates], items: Indices, seed: int | None) -> None:
+    def _setup(self, candidates: dict[str, Candidates], seed: int | None) -> None:
         """Set what differs between the whole dataset and a split."""
         _check_candidates(candidates)
         self._candidates = candidates
-        self._items = items  # position in this dataset -> index of the image
         self.seed = seed
         kinds = (*candidates, SELF)
         self._draw = partial(
@@ -139,7 +139,7 @@ class PairedDataset(Dataset[DatasetOutput]):
         self._frozen = None
         if seed is not None:
             rng = np.random.default_rng(seed)
-            self._frozen = self._draw(np.arange(len(items)), rng, replace=False)
+            self._frozen = self._draw(np.arange(len(self)), rng, replace=False)
         names = self.partitions.names
         open_by_kind = [*([name] for name in candidates), self.partitions.rest or names]
         self._gates = np.array([[name in opened for name in names] for opened in open_by_kind])
@@ -161,12 +161,14 @@ class PairedDataset(Dataset[DatasetOutput]):
         part = object.__new__(type(self))
         vars(part).update(vars(self))
         candidates = {name: found.subset(chosen) for name, found in self._candidates.items()}
-        part._setup(candidates, self._items[chosen], seed)
+        part.images = self.images.subset(chosen)
+        part.labels = None if self.labels is None else self.labels[chosen]
+        part._setup(candidates, seed)
         return part
 
     def __len__(self) -> int:
         """The number of images."""
-        return len(self._items)
+        return len(self.images)
 
     def __getitem__(self, index: int) -> DatasetOutput:
         """One pair."""
@@ -182,7 +184,7 @@ class PairedDataset(Dataset[DatasetOutput]):
             pairs = tuple(column[items] for column in self._frozen)
         kinds, items, partners = pairs
         try:
-            images = gather(self.data, self._items[np.concatenate([items, partners])])
+            images = self.images.read(np.concatenate([items, partners]))
         except ValueError as error:
             raise PairingError(str(error)) from error
         data, target = images[: len(items)], images[len(items) :]
@@ -191,7 +193,7 @@ class PairedDataset(Dataset[DatasetOutput]):
         batch = {"data": data, "target": target}
         batch["gate"] = torch.from_numpy(self._gates[kinds])
         if self.labels is not None:
-            batch["labels"] = self.labels[self._items[items]]
+            batch["labels"] = self.labels[items]
         return Batch(batch)
 
     def summary(self) -> str:
@@ -221,13 +223,7 @@ class PairedDataset(Dataset[DatasetOutput]):
 
     def __getstate__(self) -> dict[str, Any]:
         # A spawned worker process is not part of the process group of its trainer.
-        data = reopen_memmap(self.data) or self.data
-        return {**vars(self), "_origin": self._rank(), "data": data}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        if isinstance(self.data, partial):
-            self.data = self.data()
+        return {**vars(self), "_origin": self._rank()}
 
 
 def _generator(rank: int) -> np.random.Generator:
