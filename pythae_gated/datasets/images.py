@@ -96,7 +96,7 @@ class ImageReader:
             images = as_images(_as_pixels(np.asarray(array).take(items, axis=0)))
         else:
             distinct, place = np.unique(items, return_inverse=True)  # a self pair is read once
-            images = _stack([self._read_item(int(item)) for item in distinct], distinct)[place]
+            images = _stack([self._read_item(item) for item in distinct.tolist()])[place]
         if not self._is_finite:
             _check_finite(images, items)
         return images
@@ -111,12 +111,9 @@ class ImageReader:
                 item = item[key]
             elif isinstance(item, (tuple, list)):
                 item = item[0 if key is None else key]
-            image = as_images(_as_pixels(item))
+            return as_images(_as_pixels(item))
         except Exception as error:
             raise ValueError(f"item {index} of the data cannot be read: {error}") from error
-        if image.ndim == 0:
-            raise ValueError(f"item {index} of the data is a number: expected an image")
-        return image
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "data": _reopen(self.data) or self.data}
@@ -143,7 +140,7 @@ def _check_type(data: Any) -> None:
     if len(shape) < 2 or len(data) == 0:
         raise ValueError(f"data is a {name} of shape {shape}: expected (N, *input_dim), N > 0")
     if np.ma.is_masked(data):
-        raise ValueError("data is a masked array: images have no missing pixels; use data.filled")
+        raise ValueError("data has masked pixels: replace them, as in data.filled(0)")
 
 
 def _as_pixels(image: Any) -> Any:
@@ -153,20 +150,19 @@ def _as_pixels(image: Any) -> Any:
         return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
     if isinstance(image, Tensor):
         return image.detach()
-    if not hasattr(image, "__array__"):
-        raise TypeError(f"it is a {type(image).__name__}, not an array, tensor or PIL image")
+    if not hasattr(image, "__array__") or np.ndim(image) == 0 or np.ma.is_masked(image):
+        raise TypeError(
+            f"{type(image).__name__} is not an array, tensor or PIL image without missing pixels"
+        )
     array = np.asarray(image)
     return array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array
 
 
-def _stack(images: list[Tensor], items: NDArray[Any]) -> Tensor:
-    for image, item in zip(images, items, strict=True):
-        if image.shape != images[0].shape:
-            raise ValueError(
-                f"items {items[0]} and {item} of the data have the shapes "
-                f"{tuple(images[0].shape)} and {tuple(image.shape)}: resize them to one shape"
-            )
-    return torch.stack(images)
+def _stack(images: list[Tensor]) -> Tensor:
+    try:
+        return torch.stack(images)
+    except RuntimeError as error:
+        raise ValueError(f"the images differ in shape, so resize them: {error}") from error
 
 
 def _check_finite(images: Tensor, items: NDArray[Any]) -> None:

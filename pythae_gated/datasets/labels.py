@@ -3,7 +3,6 @@
 import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
 from numbers import Real
 from typing import Any
 
@@ -198,13 +197,11 @@ def _as_list(unknown: Any) -> list[Any]:
 
 def _equals(values: NDArray[Any], value: Any) -> Mask:
     """Where labels equal a value, in their own dtype; the string "-1" equals the number -1."""
-    kind = values.dtype.kind
-    if kind == "O":
-        return _each(partial(_is_same, value), values)
-    if kind == "U" or isinstance(value, str):
-        return np.isin(values, [label for label in np.unique(values) if _is_same(value, label)])
+    if values.dtype.kind in "OU" or isinstance(value, str):
+        same = {label for label in set(values.flat) if _is_same(label, value)}
+        return _each(same.__contains__, values)
     equal: Mask = values == value
-    if kind == "f" and isinstance(value, Real):
+    if values.dtype.kind == "f" and isinstance(value, Real):
         with np.errstate(over="ignore"):  # Python floats may come from float32 labels
             equal |= (values == values.dtype.type(value)) | (values == np.float32(value))
     return equal

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,12 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
-from pythae_gated.datasets.labels import UNKNOWN, Codes, Mask, encode_labels, read_labels
+from pythae_gated.datasets.labels import UNKNOWN, Codes, Mask, encode_labels, read_factors
 
 Indices = NDArray[np.integer[Any]]
 Floats = NDArray[np.float64]
 
+_LOOK_MISSING = ("", " ", "nan", "NaN", "NA", "N/A", "<NA>", "None", "null")
 _MAX_DRAWS = 20  # rejected draws before the partners of an item are listed
 
 
@@ -24,7 +26,12 @@ class Candidates(ABC):
         has_partner: Whether each item has a partner, (N,).
         n_labelled: Number of items with a label, in pairs or not.
         n_groups: Number of distinct labels; None if labels are not compared for equality.
+
+    Attributes:
+        note: A remark on the labels, for `PairedDataset.summary`.
     """
+
+    note = ""
 
     def __init__(self, has_partner: Mask, n_labelled: int, n_groups: int | None = None) -> None:
         self._has_partner = has_partner
@@ -115,7 +122,7 @@ class Neighbours(Candidates):
     """Items are partners if the Euclidean distance of their labels is within a tolerance.
 
     Args:
-        values: Labels, shape (N,) or (N, F); a row with NaN or infinity is unknown.
+        values: Labels, shape (N,) or (N, F); a row with NaN is unknown.
         tolerance: The largest distance of two partners, above 0.
     """
 
@@ -218,27 +225,24 @@ def make_candidates(
     Raises:
         ValueError: If labels, pairs or tolerances do not fit.
     """
-    for name in tolerance:
-        if name not in factors:
-            raise ValueError(f"tolerance has {name!r}, which has no labels")
+    for name in tolerance.keys() - factors.keys():
+        raise ValueError(f"tolerance has {name!r}, which has no labels")
+    for name in pairs.keys() & factors.keys():
+        raise ValueError(f"{name!r} has both labels and pairs: give one of them")
     candidates: dict[str, Candidates] = {}
-    for name, labels in factors.items():
-        if name in pairs:
-            raise ValueError(f"{name!r} has both labels and pairs: give one of them")
-        candidates[name] = _compare_labels(labels, name, n, tolerance.get(name), unknown)
+    for name, (values, known) in read_factors(factors, unknown).items():
+        if len(values) != n:
+            raise ValueError(f"{len(values)} labels of {name!r} for {n} images: expected {n}")
+        if not known.reshape(n, -1).all(axis=1).any():
+            raise ValueError(f"all {n} labels of {name!r} are unknown: name {name!r} in the rest")
+        if name in tolerance:
+            candidates[name] = _measure_distance(values, known, name, tolerance[name])
+        else:
+            candidates[name] = _group(values, known, name)
     return candidates | {name: _read_pairs(listed, name, n) for name, listed in pairs.items()}
 
 
-def _compare_labels(
-    labels: Any, name: str, n: int, tolerance: float | None, unknown: Any
-) -> Candidates:
-    values, known = read_labels(labels, name, unknown)
-    if len(values) != n:
-        raise ValueError(f"{len(values)} labels of {name!r} for {n} images: expected {n}")
-    if not known.reshape(n, -1).all(axis=1).any():
-        raise ValueError(f"all {n} labels of {name!r} are unknown: name {name!r} in the rest")
-    if tolerance is not None:
-        return _measure_distance(values, known, name, tolerance)
+def _group(values: NDArray[Any], known: Mask, name: str) -> Groups:
     groups = Groups(encode_labels(values, known))
     if values.dtype.kind == "f" and groups.n_alone > groups.n_labelled / 2:
         raise ValueError(
@@ -246,23 +250,31 @@ def _compare_labels(
             "only equal floats are paired: round them, or give the largest difference of two "
             f"partners, as in tolerance={{{name!r}: 5.0}}"
         )
+    suspects = [
+        s for s in _LOOK_MISSING if values.dtype.kind in "OU" and (known & (values == s)).any()
+    ]
+    if suspects:
+        groups.note = f"labels of {name!r} that look missing: {suspects}; if so, pass unknown="
     return groups
 
 
 def _measure_distance(
     values: NDArray[Any], known: Mask, name: str, tolerance: float
 ) -> Neighbours:
-    if not 0 < tolerance < np.inf:
+    if not isinstance(tolerance, Real) or not 0 < tolerance < np.inf:
         raise ValueError(
-            f"the tolerance of {name!r} is {tolerance}: expected more than 0; without it, equal "
-            "labels are paired"
+            f"the tolerance of {name!r} is {tolerance!r}: expected a number above 0; without it, "
+            "equal labels are paired"
         )
     if values.dtype.kind not in "biuf":
         raise ValueError(
             f"the labels of {name!r} are of dtype {values.dtype}: a tolerance needs numbers; "
             "without it, equal labels are paired"
         )
-    return Neighbours(np.where(known, values.astype(np.float64), np.nan), tolerance)
+    numbers = np.where(known, values.astype(np.float64), np.nan)
+    if np.isinf(numbers).any():
+        raise ValueError(f"labels of {name!r} are infinite: pass unknown=inf if they are unknown")
+    return Neighbours(numbers, float(tolerance))
 
 
 def _read_pairs(listed: Any, name: str, n: int) -> Edges:

@@ -41,7 +41,8 @@ class TestPairs:
     def test_items_are_pythaes_outputs(self):
         item = PairedDataset(IMAGES, PARTITIONS, {"pose": POSE})[3]
         assert isinstance(item, DatasetOutput)
-        assert list(item) == ["data", "target", "gate"]
+        assert list(item) == ["data", "target", "gate", "partitions"]
+        assert item.partitions == PARTITIONS
         assert item.data.shape == item["target"].shape == (1, 4, 4)
         assert item.data.dtype == torch.float32
         assert item.gate.dtype == torch.bool
@@ -106,7 +107,7 @@ class TestPairs:
         dataset = PairedDataset(IMAGES, PARTITIONS, {"pose": POSE}, seed=3)
         batch, backwards = batch_of(dataset), batch_of(dataset, range(N - 1, -1, -1))
         assert (number(batch["data"]) == torch.arange(N)).all()
-        for key in batch:
+        for key in ("data", "target", "gate"):
             assert torch.equal(batch[key], backwards[key].flip(0))
         assert torch.equal(dataset[7].target, batch["target"][7])
         other = PairedDataset(IMAGES, PARTITIONS, {"pose": POSE}, seed=4)
@@ -139,7 +140,7 @@ class TestData:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             dataset = PairedDataset(memmap, PARTITIONS, {"pose": POSE}, seed=0)
-            assert dataset.data is memmap
+            assert dataset.images.data is memmap
             assert (number(batch_of(dataset)["data"]) == torch.arange(N)).all()
 
     def test_nothing_the_user_has_is_changed(self):
@@ -154,13 +155,13 @@ class TestData:
         data[1234, 0, 1, 1] = np.nan
         labels = np.arange(len(data)) % 4
         for given in (data, torch.from_numpy(data)):
-            with pytest.raises(PairingError, match="image 1234 contains NaN"):
+            with pytest.raises(PairingError, match="image 1234 contains NaN or infinity"):
                 PairedDataset(given, PARTITIONS, {"pose": labels})
         np.save(tmp_path / "images.npy", data)
         memmap = np.load(tmp_path / "images.npy", mmap_mode="r")
         dataset = PairedDataset(memmap, PARTITIONS, {"pose": labels}, weights={"pose": 0})
         assert dataset[0].data.isfinite().all()
-        with pytest.raises(PairingError, match="image 1234 contains NaN"):
+        with pytest.raises(PairingError, match="image 1234 contains NaN or infinity"):
             dataset[1234]
 
 
@@ -172,11 +173,15 @@ class TestLoading:
         loader = DataLoader(dataset, 32, shuffle=True, num_workers=workers)
         batches = list(loader)
         assert [len(batch["data"]) for batch in batches] == [32, 28]
-        assert list(batches[0]) == ["data", "target", "gate", "labels"]
+        assert list(batches[0]) == ["data", "target", "gate", "labels", "partitions"]
+        assert batches[0].pop("partitions") == PARTITIONS
         torch.manual_seed(0)
         again = list(DataLoader(dataset, 32, shuffle=True, num_workers=workers))
+        keys = ("data", "target", "gate", "labels")
         assert all(
-            torch.equal(a[key], b[key]) for a, b in zip(batches, again, strict=True) for key in a
+            torch.equal(a[key], b[key])
+            for a, b in zip(batches, again, strict=True)
+            for key in keys
         )
 
     def test_workers_draw_different_partners(self):
@@ -192,6 +197,7 @@ class TestLoading:
         loader = DataLoader(ConcatDataset([dataset]), N, collate_fn=collate_dataset_output)
         one_by_one, at_once = next(iter(loader)), batch_of(dataset)
         assert isinstance(one_by_one, DatasetOutput)
+        assert one_by_one.pop("partitions") == at_once.pop("partitions") == PARTITIONS
         assert all(torch.equal(one_by_one[key], at_once[key]) for key in at_once)
 
     def test_a_batch_is_a_sequence_of_rows(self):
@@ -287,7 +293,7 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("kwargs", "match"),
         [
-            ({"data": IMAGES.tolist()}, "data is a list: expected an array"),
+            ({"data": IMAGES.tolist()}, "item 0 .* list is not an array, tensor or PIL image"),
             ({"data": IMAGES[:0]}, r"shape \(0, 1, 4, 4\)"),
             ({"data": np.arange(N)}, r"shape \(60,\)"),
             ({"data": IMAGES.astype(np.int64)}, "dtype int64"),
@@ -309,7 +315,7 @@ class TestBadInput:
             ({"weights": {"pose": -1}}, "the weight of 'pose' is -1"),
             ({"weights": {"pose": float("nan")}}, "the weight of 'pose' is nan"),
             ({"weights": {"pose": 0, "self": 0}}, "all weights are 0"),
-            ({"labels": np.arange(3)}, "3 labels for 60 images"),
+            ({"labels": np.arange(3)}, r"labels of shape \(3,\) for 60 images"),
         ],
     )
     def test_is_refused_with_the_value(self, kwargs, match):
@@ -409,7 +415,10 @@ class TestOtherSupervision:
     @pytest.mark.parametrize(
         ("kwargs", "match"),
         [
-            ({"tolerance": {"pose": -1.0}}, r"tolerance of 'pose' is -1\.0: expected more than 0"),
+            (
+                {"tolerance": {"pose": -1.0}},
+                r"tolerance of 'pose' is -1\.0: expected a number above 0",
+            ),
             ({"tolerance": {"pose": 0}}, "tolerance of 'pose' is 0"),
             ({"tolerance": {"identity": 1}}, "tolerance has 'identity', which has no labels"),
             (
@@ -490,8 +499,10 @@ class TestOtherData:
             calls.append(len(images))
             return images + len(calls)
 
-        dataset = PairedDataset(IMAGES, PARTITIONS, {"pose": POSE}, transform=brighten, seed=0)
-        plain = batch_of(PairedDataset(IMAGES, PARTITIONS, {"pose": POSE}, seed=0))
+        dataset = PairedDataset(IMAGES, PARTITIONS, {"pose": POSE}, transform=brighten)
+        torch.manual_seed(0)
+        plain = batch_of(PairedDataset(IMAGES, PARTITIONS, {"pose": POSE}))
+        torch.manual_seed(0)
         batch = batch_of(dataset)
         assert calls == [N, N]
         assert torch.equal(batch["data"], plain["data"] + 1)
@@ -507,7 +518,7 @@ class TestOtherData:
         dataset = PairedDataset(memmap, PARTITIONS, {"pose": POSE}, seed=0)
         sent = pickle.dumps(dataset)
         assert len(sent) < images.nbytes
-        assert isinstance(dataset.data, np.memmap)
+        assert isinstance(dataset.images.data, np.memmap)
         again = pickle.loads(sent)
         assert torch.equal(batch_of(again)["data"], torch.from_numpy(images))
         part = PairedDataset(memmap[10:], PARTITIONS, {"pose": POSE[10:]}, seed=0)
