@@ -43,9 +43,8 @@ def open_images(data: Any, image_key: Any = None) -> "ImageReader":
     if isinstance(data, TensorDataset) and image_key is None:
         data = data.tensors[0]
     if hasattr(data, "iloc"):  # a data frame
-        data = data.to_numpy()
-        if data.dtype.kind in "bui" and data.dtype != np.uint8:
-            data = data.astype(np.float32)
+        table = data.to_numpy()
+        data = table if table.dtype == np.uint8 else data.to_numpy(np.float32, na_value=np.nan)
     return ImageReader(data, image_key)
 
 
@@ -58,17 +57,17 @@ class ImageReader:
         self._items: NDArray[Any] = np.arange(len(data))
         self._is_array = isinstance(data, (Tensor, np.ndarray))
         self._is_finite = False
-        first = self.read(range(min(len(self), _CHECKED_AT_ONCE if self._is_array else 1)))
-        if first.max() == as_images(np.array(1, dtype=np.uint8)):
+        in_memory = self._is_array and not isinstance(data, np.memmap)
+        n = len(self) if in_memory else 1
+        chunks = (range(n)[i : i + _CHECKED_AT_ONCE] for i in range(0, n, _CHECKED_AT_ONCE))
+        highest = max(float(self.read(chunk).max()) for chunk in chunks)
+        self._is_finite = in_memory
+        if highest == as_images(np.array(1, dtype=np.uint8)):
             warnings.warn(
                 "the images are zeros and ones in uint8, which become 0 and 1/255: convert them "
                 "with .astype('float32')",
                 stacklevel=4,
             )
-        if self._is_array and not isinstance(data, np.memmap):
-            for start in range(0, len(self), _CHECKED_AT_ONCE):
-                self.read(range(start, min(start + _CHECKED_AT_ONCE, len(self))))
-            self._is_finite = True
 
     def __len__(self) -> int:
         return len(self._items)
