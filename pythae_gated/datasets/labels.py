@@ -95,12 +95,13 @@ def _read(
             f"the labels of {name!r} cannot be read ({error}): expected numbers or strings, or "
             "rows of equal length"
         ) from None
-    known, values = ~np.ma.getmaskarray(array), np.ma.getdata(array)
+    values = np.ma.getdata(array)
     if values.ndim not in (1, 2) or 0 in values.shape or values.dtype.kind in "cV":
         raise ValueError(
             f"the labels of {name!r} are a {type(labels).__name__} of shape {values.shape} and "
             f"dtype {values.dtype}: expected (N,) or (N, columns), N > 0, of numbers or strings"
         )
+    known = ~np.ma.getmaskarray(array)
     if values.dtype == object:
         known = ~_each(_is_missing, values)
         values[~known] = None

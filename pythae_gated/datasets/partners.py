@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 
 from pythae_gated.datasets.labels import UNKNOWN, Codes, Mask, encode_labels, read_factors
 
-Indices = NDArray[np.integer[Any]]
+Indices = NDArray[Any]  # of integers
 Floats = NDArray[np.float64]
 
 _LOOK_MISSING = ("", " ", "nan", "NaN", "NA", "N/A", "<NA>", "None", "null")
