@@ -60,17 +60,18 @@ def augment(
         PairingError: If the transform returns anything but a tensor of as many images.
     """
     if seeds is None:
-        result = transform(images)
-        if not isinstance(result, Tensor) or len(result) != len(images):
-            raise PairingError(
-                f"transform turned a tensor of {len(images)} images into a "
-                f"{type(result).__name__} of shape {tuple(getattr(result, 'shape', ()))}: "
-                "expected a tensor of as many images"
-            )
-        return result
-    results = []
-    for image, seed in zip(images[:, None], seeds, strict=True):
+        results = [transform(images)]
+    else:
+        results = []
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
-            results.append(augment(image, transform))
+            for image, seed in zip(images[:, None], seeds, strict=True):
+                torch.default_generator.manual_seed(seed)
+                results.append(transform(image))
+    are_tensors = all(isinstance(result, Tensor) for result in results)
+    if not are_tensors or sum(map(len, results)) != len(images):
+        raise PairingError(
+            f"transform returned a {type(results[0]).__name__} of shape "
+            f"{getattr(results[0], 'shape', None)} for images of shape {tuple(images.shape)}: "
+            "expected a tensor of as many images"
+        )
     return torch.cat(results)

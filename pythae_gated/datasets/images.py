@@ -55,9 +55,8 @@ class ImageReader:
         _check_type(data)
         self.data, self._key = data, image_key
         self._items: NDArray[Any] = np.arange(len(data))
-        self._is_array = isinstance(data, (Tensor, np.ndarray))
         self._is_finite = False
-        in_memory = self._is_array and not isinstance(data, np.memmap)
+        in_memory = isinstance(data, (Tensor, np.ndarray)) and not isinstance(data, np.memmap)
         n = len(self) if in_memory else 1
         chunks = (range(n)[i : i + _CHECKED_AT_ONCE] for i in range(0, n, _CHECKED_AT_ONCE))
         highest = max(float(self.read(chunk).max()) for chunk in chunks)
@@ -84,15 +83,13 @@ class ImageReader:
         Raises:
             ValueError: If an image cannot be read, or contains NaN or infinity.
         """
-        items = self._items[np.asarray(indices)]
-        if isinstance(self.data, Tensor) and (
-            self.data.is_cuda or self.data.dtype == torch.bfloat16
-        ):
-            images = as_images(self.data.detach()[torch.from_numpy(items).to(self.data.device)])
-        elif self._is_array:
-            array = self.data.detach() if isinstance(self.data, Tensor) else self.data
+        items, data = self._items[np.asarray(indices)], self.data
+        if isinstance(data, Tensor) and (data.is_cuda or data.dtype == torch.bfloat16):
+            images = as_images(data.detach()[torch.from_numpy(items).to(data.device)])
+        elif isinstance(data, (Tensor, np.ndarray)):
             # numpy's take is as fast as torch's on idle cores, and does not wait for busy ones.
-            images = as_images(_as_pixels(np.asarray(array).take(items, axis=0)))
+            array = data.detach().numpy() if isinstance(data, Tensor) else np.asarray(data)
+            images = as_images(_as_native(array.take(items, axis=0)))
         else:
             distinct, place = np.unique(items, return_inverse=True)  # a self pair is read once
             images = _stack([self._read_item(item) for item in distinct.tolist()])[place]
@@ -128,13 +125,12 @@ def _check_type(data: Any) -> None:
     for method in ("toarray", "to_dense"):  # of scipy's and torch's sparse matrices
         if hasattr(data, method) and getattr(data, "layout", None) != torch.strided:
             raise ValueError(f"data is a sparse {name}: expected a dense one, data.{method}()")
-    if isinstance(data, (str, bytes, Mapping)) or not hasattr(data, "__getitem__"):
+    needed = hasattr(data, "__getitem__") and hasattr(data, "__len__")
+    if isinstance(data, (str, bytes, Mapping)) or not needed:
         raise ValueError(
-            f"data is a {name}: expected an array, tensor, memmap, list of images or map-style "
-            "dataset"
+            f"data is a {name}: expected an array, tensor, memmap, list of images, or dataset "
+            "with __getitem__ and __len__"
         )
-    if not hasattr(data, "__len__"):
-        raise ValueError(f"the dataset {name} has no length: give it __len__")
     shape = tuple(getattr(data, "shape", (1, 1)))
     if len(shape) < 2 or len(data) == 0:
         raise ValueError(f"data is a {name} of shape {shape}: expected (N, *input_dim), N > 0")
@@ -147,13 +143,15 @@ def _as_pixels(image: Any) -> Any:
     if hasattr(image, "getbands"):
         array = np.asarray(image.convert({"1": "L", "P": "RGB"}.get(image.mode, image.mode)))
         return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
-    if isinstance(image, Tensor):
-        return image.detach()
-    if not hasattr(image, "__array__") or np.ndim(image) == 0 or np.ma.is_masked(image):
+    if not getattr(image, "ndim", 0) or np.ma.is_masked(image):
         raise TypeError(
             f"{type(image).__name__} is not an array, tensor or PIL image without missing pixels"
         )
-    array = np.asarray(image)
+    return image.detach() if isinstance(image, Tensor) else _as_native(np.asarray(image))
+
+
+def _as_native(array: NDArray[Any]) -> NDArray[Any]:
+    """Floats of any width and byte order as float32, since torch does not know them all."""
     return array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array
 
 

@@ -69,9 +69,8 @@ def read_factors(
         ([True, False, True], [True, True, True])
     """
     by_name = unknown if isinstance(unknown, Mapping) else dict.fromkeys(factors, unknown)
-    for name in by_name:
-        if name not in factors:
-            raise ValueError(f"unknown has {name!r}: expected some of {', '.join(factors)}")
+    for name in by_name.keys() - factors.keys():
+        raise ValueError(f"unknown has {name!r}: expected some of {', '.join(factors)}")
     found, counts = {}, Counter[str]()
     for name, labels in factors.items():
         where = f"labels of {name!r}" if by_name is unknown else "labels"
@@ -79,7 +78,7 @@ def read_factors(
         for value, count in hits:
             counts[f"unknown={value!r} does not occur in the {where}"] += count
         found[name] = values, known
-    for text in (text for text, count in counts.items() if count == 0):
+    for text in counts.keys() - (+counts).keys():
         warnings.warn(text, stacklevel=4)
     return found
 
@@ -109,7 +108,8 @@ def _read(
     if values.dtype.kind in "fMm":
         known &= values == values  # NaN and NaT differ from themselves
     equal = [known & _equals(values, value) for value in missing]
-    known &= ~np.any([np.zeros_like(known), *equal], axis=0)
+    for mask in equal:
+        known = known & ~mask
     counts = [int(mask.sum()) for mask in equal]
     return _narrowed(values, known), known, list(zip(missing, counts, strict=True))
 

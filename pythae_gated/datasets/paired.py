@@ -101,9 +101,11 @@ class PairedDataset(Dataset[DatasetOutput]):
         try:
             self.images = open_images(data, image_key)
             candidates = make_candidates(len(self), factors, pairs, tolerance, unknown)
-        except ValueError as error:
+            self.labels = None if labels is None else torch.as_tensor(labels)
+        except (TypeError, ValueError) as error:
             raise PairingError(str(error)) from error
-        self.labels = None if labels is None else _as_tensor(labels, len(self))
+        if self.labels is not None and self.labels.shape[:1] != (len(self),):
+            raise PairingError(f"labels of shape {self.labels.shape} for {len(self)} images")
         self._setup(candidates, seed)
 
     def _setup(self, candidates: dict[str, Candidates], seed: int | None) -> None:
@@ -111,8 +113,7 @@ class PairedDataset(Dataset[DatasetOutput]):
         if seed is not None and not (isinstance(seed, Integral) and seed >= 0):
             raise PairingError(f"seed is {seed!r}: expected None, or an int of at least 0")
         _check_candidates(candidates)
-        self._candidates = candidates
-        self.seed = seed
+        self._candidates, self.seed = candidates, seed
         weights = np.array([self.weights[name] for name in (*candidates, SELF)])
         self._draw = partial(draw_pairs, list(candidates.values()), weights)
         self._frozen = None
@@ -167,7 +168,9 @@ class PairedDataset(Dataset[DatasetOutput]):
     def _read(self, indices: Sequence[int]) -> Batch:
         items = np.asarray(indices, dtype=np.int64)
         if self._frozen is None:
-            pairs = self._draw(items, _generator(self._rank()), replace=True)
+            # Pythae's trainers seed every rank alike: without the rank all draw the same kinds.
+            rng = np.random.default_rng(int(torch.randint(2**63 - 1, ())) + self._rank())
+            pairs = self._draw(items, rng, replace=True)
         else:
             pairs = [column[items] for column in self._frozen]
         kinds, items, partners = pairs
@@ -207,21 +210,17 @@ class PairedDataset(Dataset[DatasetOutput]):
         counts = [self.weights[name] for name in (*self._candidates, SELF)]
         if self._frozen is not None:
             counts = np.bincount(self._frozen[0], minlength=len(counts)).tolist()
-        *shared, own = (f"{count / sum(counts):.2f}" for count in counts)
-        rows = [("pairs", "labelled", "groups", "alone", "share")]
-        for (name, found), share in zip(self._candidates.items(), shared, strict=True):
+        shares = [f"{count / sum(counts):.2f}" for count in counts]
+        width = max(map(len, ("pairs", *self._candidates)))
+        row = f"{{:{width}}}{{:>11}}{{:>10}}{{:>10}}{{:>8}}".format
+        lines = [row("pairs", "labelled", "groups", "alone", "share")]
+        for (name, found), share in zip(self._candidates.items(), shares, strict=False):
             groups = "-" if found.n_groups is None else f"{found.n_groups:,}"
-            rows.append((name, f"{found.n_labelled:,}", groups, f"{found.n_alone:,}", share))
-        rows.append((SELF, f"{len(self):,}", "-", "-", own))
-        name_width, *widths = (max(map(len, column)) for column in zip(*rows, strict=True))
-        lines = [
-            "  ".join([name.ljust(name_width), *map(str.rjust, cells, widths)])
-            for name, *cells in rows
-        ]
-        lines.append(
-            "rest: " + (", ".join(self.partitions.rest) or "none; self pairs open all partitions")
-        )
-        return "\n".join(lines + [found.note for found in self._candidates.values() if found.note])
+            lines.append(row(name, f"{found.n_labelled:,}", groups, f"{found.n_alone:,}", share))
+        lines.append(row(SELF, f"{len(self):,}", "-", "-", shares[-1]))
+        rest = ", ".join(self.partitions.rest) or "none; self pairs open all partitions"
+        notes = [found.note for found in self._candidates.values() if found.note]
+        return "\n".join([*lines, f"rest: {rest}", *notes])
 
     def _rank(self) -> int:
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
@@ -230,14 +229,6 @@ class PairedDataset(Dataset[DatasetOutput]):
     def __getstate__(self) -> dict[str, Any]:
         # A spawned worker process is not part of the process group of its trainer.
         return {**vars(self), "_origin": self._rank()}
-
-
-def _generator(rank: int) -> np.random.Generator:
-    """A generator for one batch, seeded from torch's global one and the distributed rank.
-
-    Pythae's trainers seed every rank alike: without the rank all would draw the same kinds.
-    """
-    return np.random.default_rng(int(torch.randint(2**63 - 1, ())) + rank)
 
 
 def _as_mapping(value: Any, argument: str) -> Mapping[str, Any]:
@@ -249,16 +240,6 @@ def _as_mapping(value: Any, argument: str) -> Mapping[str, Any]:
             f"{argument}={{'pose': ...}}"
         )
     return value or {}
-
-
-def _as_tensor(labels: Any, n: int) -> Tensor:
-    try:
-        tensor = torch.as_tensor(labels if isinstance(labels, Tensor) else np.asarray(labels))
-    except TypeError as error:
-        raise PairingError(f"labels are passed on as numbers (N, ...): {error}") from error
-    if tensor.ndim == 0 or len(tensor) != n:
-        raise PairingError(f"labels of shape {tuple(tensor.shape)} for {n} images")
-    return tensor
 
 
 def _check_candidates(candidates: Mapping[str, Candidates]) -> None:
@@ -284,8 +265,7 @@ def _check_partitions(
     for name in supervised:
         if name not in partitions.names:
             raise PairingError(
-                f"factors has {name!r}, which is not a partition; the partitions are "
-                f"{', '.join(partitions.names)}"
+                f"{name!r} has labels but is not a partition, as {', '.join(partitions.names)} are"
             )
     rest = [name for name in partitions.names if name not in supervised]
     fix = f"no labels for {rest}: set rest={rest} in the model's config"
@@ -312,16 +292,12 @@ def _check_weights(weights: Mapping[str, float], supervised: Collection[str]) ->
 
 def _check_indices(indices: Any, n: int) -> Indices:
     """The items of a split, as distinct indices."""
-    chosen = np.asarray(indices)
-    if chosen.dtype == bool and chosen.shape == (n,):
-        chosen = np.flatnonzero(chosen)
-    if chosen.ndim != 1 or len(chosen) == 0 or chosen.dtype.kind not in "iu":
+    try:
+        chosen: Indices = np.arange(n)[np.asarray(indices)]
+    except IndexError as error:
         raise PairingError(
-            f"a split of shape {chosen.shape} and dtype {chosen.dtype}: expected at least one "
-            f"index, or a mask ({n},) of bool"
-        )
-    if chosen.min() < 0 or chosen.max() >= n:
-        raise PairingError(f"a split of {chosen.min()} to {chosen.max()}: expected 0 to {n - 1}")
-    if len(np.unique(chosen)) < len(chosen):
-        raise PairingError("a split repeats an item; an item cannot be its own partner")
+            f"a split needs one index or more, or a mask ({n},): {error}"
+        ) from error
+    if chosen.ndim != 1 or len(np.unique(chosen)) != max(chosen.size, 1):
+        raise PairingError(f"a split needs one index or more, all distinct: {indices!r:.60}")
     return chosen

@@ -15,7 +15,7 @@ from pythae_gated.datasets.labels import UNKNOWN, Codes, Mask, encode_labels, re
 Indices = NDArray[Any]  # of integers
 Floats = NDArray[np.float64]
 
-_LOOK_MISSING = ("", " ", "nan", "NaN", "NA", "N/A", "<NA>", "None", "null")
+_LOOK_MISSING = {"", " ", "nan", "NaN", "NA", "N/A", "<NA>", "None", "null"}
 _MAX_DRAWS = 20  # rejected draws before the partners of an item are listed
 
 
@@ -28,6 +28,7 @@ class Candidates(ABC):
         n_groups: Number of distinct labels; None if labels are not compared for equality.
 
     Attributes:
+        n_alone: Number of labelled items without a partner.
         note: A remark on the labels, for `PairedDataset.summary`.
     """
 
@@ -36,17 +37,12 @@ class Candidates(ABC):
     def __init__(self, has_partner: Mask, n_labelled: int, n_groups: int | None = None) -> None:
         self._has_partner = has_partner
         self._members = np.flatnonzero(has_partner).astype(np.int32)
-        self.n_labelled = n_labelled
-        self.n_groups = n_groups
+        self.n_labelled, self.n_groups = n_labelled, n_groups
+        self.n_alone = n_labelled - len(self._members)
 
     def __len__(self) -> int:
         """The number of items that have a partner."""
         return len(self._members)
-
-    @property
-    def n_alone(self) -> int:
-        """The number of labelled items without a partner."""
-        return self.n_labelled - len(self)
 
     def has_partner(self, items: Indices) -> Mask:  # (n,) -> (n,)
         """Whether these items have a partner."""
@@ -250,11 +246,8 @@ def _group(values: NDArray[Any], known: Mask, name: str) -> Groups:
             "only equal floats are paired: round them, or give the largest difference of two "
             f"partners, as in tolerance={{{name!r}: 5.0}}"
         )
-    suspects = [
-        s for s in _LOOK_MISSING if values.dtype.kind in "OU" and (known & (values == s)).any()
-    ]
-    if suspects:
-        groups.note = f"labels of {name!r} that look missing: {suspects}; if so, pass unknown="
+    if values.dtype.kind in "OU" and (found := _LOOK_MISSING & set(values[known].tolist())):
+        groups.note = f"labels of {name!r} that look missing: {sorted(found)}; see unknown="
     return groups
 
 
@@ -262,14 +255,10 @@ def _measure_distance(
     values: NDArray[Any], known: Mask, name: str, tolerance: float
 ) -> Neighbours:
     if not isinstance(tolerance, Real) or not 0 < tolerance < np.inf:
-        raise ValueError(
-            f"the tolerance of {name!r} is {tolerance!r}: expected a number above 0; without it, "
-            "equal labels are paired"
-        )
+        raise ValueError(f"the tolerance of {name!r} is {tolerance!r}: expected a number above 0")
     if values.dtype.kind not in "biuf":
         raise ValueError(
-            f"the labels of {name!r} are of dtype {values.dtype}: a tolerance needs numbers; "
-            "without it, equal labels are paired"
+            f"labels of {name!r} are of dtype {values.dtype}: a tolerance needs numbers"
         )
     numbers = np.where(known, values.astype(np.float64), np.nan)
     if np.isinf(numbers).any():

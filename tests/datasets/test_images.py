@@ -205,6 +205,7 @@ def test_other_images_are_checked_as_they_are_read(kind, tmp_path):
         (IMAGES.astype(complex), "images of dtype complex128"),
         (torch.ones(3, 4, dtype=torch.int32), "images of dtype int32"),
         (IMAGES.tolist(), "item 0 of the data cannot be read: list is not an array"),
+        (list(torch.arange(3.0)), "item 0 of the data cannot be read: Tensor is not an array"),
         ([0.5, 0.2], "item 0 of the data cannot be read: float is not an array"),
         (list(np.arange(3.0)), "item 0 of the data cannot be read: float64 is not an array"),
         ([(3, IMAGES[0])], "item 0 of the data cannot be read: int is not an array"),
