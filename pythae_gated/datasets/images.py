@@ -1,88 +1,182 @@
-"""Images in arrays, tensors, memmaps or map-style datasets, read in batches."""
+"""Images of any kind (arrays, memmaps, lists, datasets), read in batches."""
 
-import mmap
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import Subset, TensorDataset
 
-from pythae_gated.inference import Images, as_images
-
-Data: TypeAlias = Any  # Images, or a map-style dataset
+from pythae_gated.inference import as_images
 
 _CHECKED_AT_ONCE = 1024  # images
 
 
-def check_data(data: Data) -> None:
-    """Check the type and shape of images, and that images in memory contain no NaN.
+def open_images(data: Any, image_key: Any = None) -> "ImageReader":
+    """A reader of images of any kind, whose length is N.
+
+    Args:
+        data: Images (N, *input_dim), an array, tensor, memmap or HDF5 dataset; a data frame of
+            numbers; a list of arrays, tensors or PIL images; a map-style dataset whose item i is
+            an image, (image, ...) or {"data": image}; a `PairedDataset`; or a `Subset` of one of
+            these. It is never copied as a whole.
+        image_key: The key or position of the image in an item of a dataset, if it is another.
 
     Raises:
-        ValueError: If a check fails.
+        ValueError: If the data is of another type, empty, masked or not finite.
+
+    Example:
+        >>> reader = open_images([np.full((1, 2, 2), 51 * i, dtype=np.uint8) for i in range(6)])
+        >>> len(reader), reader.read([5, 1]).flatten(1).mean(1)
+        (6, tensor([1.0000, 0.2000]))
     """
-    if not isinstance(data, (Tensor, np.ndarray)):
-        if isinstance(data, Sequence) or not hasattr(data, "__getitem__"):
-            raise ValueError(
-                f"data is a {type(data).__name__}: expected an array, tensor, memmap or dataset"
+    if isinstance(data, ImageReader):
+        return data
+    if isinstance(getattr(data, "images", None), ImageReader):  # a PairedDataset
+        return open_images(data.images)
+    if isinstance(data, Subset):
+        return open_images(data.dataset, image_key).subset(np.asarray(data.indices))
+    if isinstance(data, TensorDataset) and image_key is None:
+        data = data.tensors[0]
+    if hasattr(data, "iloc"):  # a data frame
+        table = data.to_numpy()
+        data = table if table.dtype == np.uint8 else data.to_numpy(np.float32, na_value=np.nan)
+    return ImageReader(data, image_key)
+
+
+class ImageReader:
+    """Images in one array or map-style dataset; see `open_images`."""
+
+    def __init__(self, data: Any, image_key: Any = None) -> None:
+        _check_type(data)
+        self.data, self._key = data, image_key
+        self._items: NDArray[Any] = np.arange(len(data))
+        self._is_finite = False
+        in_memory = isinstance(data, (Tensor, np.ndarray)) and not isinstance(data, np.memmap)
+        n = len(self) if in_memory else 1
+        chunks = (range(n)[i : i + _CHECKED_AT_ONCE] for i in range(0, n, _CHECKED_AT_ONCE))
+        highest = max(float(self.read(chunk).max()) for chunk in chunks)
+        self._is_finite = in_memory
+        if highest == as_images(np.array(1, dtype=np.uint8)):
+            warnings.warn(
+                "the images are zeros and ones in uint8, which become 0 and 1/255: convert them "
+                "with .astype('float32')",
+                stacklevel=4,
             )
-        if not hasattr(data, "__len__"):
-            raise ValueError(f"the dataset {type(data).__name__} has no length: give it __len__")
-        if len(data) == 0:
-            raise ValueError(f"the dataset {type(data).__name__} is empty")
-        return
-    if data.ndim < 2 or len(data) == 0:
-        raise ValueError(f"data of shape {tuple(data.shape)}: expected (N, *input_dim), N > 0")
-    as_images(data[:0])
-    is_float = data.is_floating_point() if isinstance(data, Tensor) else data.dtype.kind == "f"
-    if is_float and not isinstance(data, np.memmap):
-        for start in range(0, len(data), _CHECKED_AT_ONCE):
-            images = as_images(data[start : start + _CHECKED_AT_ONCE]).cpu()
-            _refuse_nan(images, np.arange(start, start + len(images)))
 
+    def __len__(self) -> int:
+        return len(self._items)
 
-def gather(data: Data, indices: NDArray[Any]) -> Tensor:  # (n, *input_dim)
-    """Read the images at these indices as one float32 tensor, scaled by `as_images`.
+    def subset(self, indices: NDArray[Any]) -> "ImageReader":
+        """A reader of the images at these indices, in their order."""
+        part = object.__new__(ImageReader)
+        vars(part).update(vars(self), _items=self._items[indices])
+        return part
 
-    Raises:
-        ValueError: If an image that is read from a file or dataset contains NaN or fails to load.
-    """
-    if isinstance(data, Tensor) and (data.is_cuda or data.dtype == torch.bfloat16):
-        return as_images(data[torch.from_numpy(indices).to(data.device)])
-    if isinstance(data, (Tensor, np.ndarray)):
-        # numpy's take is as fast as torch's on idle cores, and does not wait for busy ones.
-        images = as_images(np.asarray(data).take(indices, axis=0))
-        if isinstance(data, np.memmap):
-            _refuse_nan(images, indices)
+    def read(self, indices: Sequence[int] | NDArray[Any]) -> Tensor:  # (n, *input_dim)
+        """Read images as one float32 tensor, scaled by `as_images`.
+
+        Raises:
+            ValueError: If an image cannot be read, or contains NaN or infinity.
+        """
+        items, data = self._items[np.asarray(indices)], self.data
+        if isinstance(data, Tensor) and (data.is_cuda or data.dtype == torch.bfloat16):
+            images = as_images(data.detach()[torch.from_numpy(items).to(data.device)])
+        elif isinstance(data, (Tensor, np.ndarray)):
+            # numpy's take is as fast as torch's on idle cores, and does not wait for busy ones.
+            array = data.detach().numpy() if isinstance(data, Tensor) else np.asarray(data)
+            images = as_images(_as_native(array.take(items, axis=0)))
+        else:
+            distinct, place = np.unique(items, return_inverse=True)  # a self pair is read once
+            images = _stack([self._read_item(item) for item in distinct.tolist()])[place]
+        if not self._is_finite:
+            _check_finite(images, items)
         return images
-    images = torch.stack([_read(data, int(index)) for index in indices])
-    _refuse_nan(images, indices)
-    return images
+
+    def _read_item(self, index: int) -> Tensor:
+        try:
+            item, key = self.data[index], self._key
+            if isinstance(item, Mapping):
+                key = "data" if key is None else key
+                if key not in item:
+                    raise KeyError(f"no {key!r} in {list(item)}; name the image by image_key=")
+                item = item[key]
+            elif isinstance(item, (tuple, list)):
+                item = item[0 if key is None else key]
+            return as_images(_as_pixels(item))
+        except Exception as error:
+            raise ValueError(f"item {index} of the data cannot be read: {error}") from error
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "data": _reopen(self.data) or self.data}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if isinstance(self.data, partial):
+            self.data = self.data()
 
 
-def _read(data: Data, index: int) -> Tensor:
+def _check_type(data: Any) -> None:
+    name = type(data).__name__
+    for method in ("toarray", "to_dense"):  # of scipy's and torch's sparse matrices
+        if hasattr(data, method) and getattr(data, "layout", None) != torch.strided:
+            raise ValueError(f"data is a sparse {name}: expected a dense one, data.{method}()")
+    needed = hasattr(data, "__getitem__") and hasattr(data, "__len__")
+    if isinstance(data, (str, bytes, Mapping)) or not needed:
+        raise ValueError(
+            f"data is a {name}: expected an array, tensor, memmap, list of images, or dataset "
+            "with __getitem__ and __len__"
+        )
+    shape = tuple(getattr(data, "shape", (1, 1)))
+    if len(shape) < 2 or len(data) == 0:
+        raise ValueError(f"data is a {name} of shape {shape}: expected (N, *input_dim), N > 0")
+    if np.ma.is_masked(data):
+        raise ValueError("data has masked pixels: replace them, as in data.filled(0)")
+
+
+def _as_pixels(image: Any) -> Any:
+    """An array or tensor in a dtype that torch knows; PIL images as (C, H, W)."""
+    if hasattr(image, "getbands"):
+        array = np.asarray(image.convert({"1": "L", "P": "RGB"}.get(image.mode, image.mode)))
+        return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+    if not getattr(image, "ndim", 0) or np.ma.is_masked(image):
+        raise TypeError(
+            f"{type(image).__name__} is not an array, tensor or PIL image without missing pixels"
+        )
+    return image.detach() if isinstance(image, Tensor) else _as_native(np.asarray(image))
+
+
+def _as_native(array: NDArray[Any]) -> NDArray[Any]:
+    """Floats of any width and byte order as float32, since torch does not know them all."""
+    return array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array
+
+
+def _stack(images: list[Tensor]) -> Tensor:
     try:
-        item = data[index]
-        if isinstance(item, Mapping):
-            item = item["data"]
-        elif isinstance(item, (tuple, list)):
-            item = item[0]
-        return as_images(item if isinstance(item, Tensor) else np.asarray(item))
-    except Exception as error:
-        raise ValueError(f"item {index} of the data cannot be read: {error}") from error
+        return torch.stack(images)
+    except RuntimeError as error:
+        raise ValueError(f"the images differ in shape, so resize them: {error}") from error
 
 
-def _refuse_nan(images: Tensor, indices: NDArray[Any]) -> None:
-    bad = torch.isnan(images).flatten(1).any(1)
+def _check_finite(images: Tensor, items: NDArray[Any]) -> None:
+    bad = ~images.isfinite().flatten(1).all(1).cpu().numpy()
     if bad.any():
-        raise ValueError(f"image {indices[bad.numpy()][0]} contains NaN; fix or drop it")
+        raise ValueError(f"image {items[bad][0]} contains NaN or infinity; fix or drop it")
 
 
-def reopen_memmap(data: Data) -> Callable[[], Images] | None:
-    """How another process opens a memmap again; None for other data and for views of a memmap."""
-    if not isinstance(data, np.memmap) or not isinstance(data.base, mmap.mmap):
+def _reopen(data: Any) -> partial[Any] | None:
+    """How another process opens a contiguous memmap, or a contiguous part of one, again."""
+    root = data
+    while isinstance(root, np.ndarray) and isinstance(root.base, np.ndarray):
+        root = root.base
+    if not isinstance(root, np.memmap) or root.filename is None or root.mode == "c":
+        return None  # changes in memory only are sent as they are
+    if not (data.flags.c_contiguous or data.flags.f_contiguous):
         return None
-    order = "F" if data.flags.f_contiguous and not data.flags.c_contiguous else "C"
-    return partial(np.memmap, data.filename, data.dtype, "r", data.offset, data.shape, order)
+    order = "C" if data.flags.c_contiguous else "F"
+    offset = root.offset + data.ctypes.data - root.ctypes.data
+    return partial(np.memmap, root.filename, data.dtype, "r", offset, data.shape, order)

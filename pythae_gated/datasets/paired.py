@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -10,76 +11,56 @@ import torch
 from pythae.data.datasets import DatasetOutput
 from torch import Tensor
 from torch.utils.data import Dataset
-from torch.utils.data._utils.collate import default_collate_fn_map
 
-from pythae_gated.datasets.images import Data, check_data, gather, reopen_memmap
+from pythae_gated.datasets.batch import Batch, Row, augment
+from pythae_gated.datasets.images import open_images
 from pythae_gated.datasets.partners import Candidates, Indices, draw_pairs, make_candidates
 from pythae_gated.errors import PairingError
 from pythae_gated.partitions import SELF, Partitions
 
 
-class Row(DatasetOutput):
-    """One pair, of a class of its own so that Pythae's rows collate as before."""
-
-
-class Batch(Sequence[Row]):
-    """A batch of pairs that is already collated, and still a sequence of rows."""
-
-    def __init__(self, columns: dict[str, Tensor]) -> None:
-        self.columns = columns
-
-    def __len__(self) -> int:
-        return len(self.columns["data"])
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return Batch({key: column[index] for key, column in self.columns.items()})
-        position = range(len(self))[index]
-        return Row(**{key: column[position] for key, column in self.columns.items()})
-
-
-def _collate(batch: Sequence[Row], *, collate_fn_map: Any = None) -> dict[str, Tensor]:
-    if isinstance(batch, Batch):
-        return batch.columns
-    return {key: torch.stack([row[key] for row in batch]) for key in batch[0]}
-
-
-default_collate_fn_map[Row] = _collate
-
-
 class PairedDataset(Dataset[DatasetOutput]):
     """Pairs of images for a gated model, from labels that may be partial.
 
-    Item i is a `DatasetOutput` of `data` and `target` (*input_dim; float32), `gate` (K,) of bool
-    and, if given, `labels`. The kind of pair is drawn first, by weight:
+    Item i is a `DatasetOutput` of `data` and `target` (*input_dim; float32), `gate` (K,) of bool,
+    `partitions` and, if given, `labels`. The kind of pair is drawn first, by weight:
 
     - A *shared pair* of a partition: two images with the same label for this partition, whose
       gate is open and all others closed. If item i has no partner, a random item that has one
-      replaces it.
+      replaces it, from the whole dataset: to hold data out, use `split`.
     - A *self pair*: the image is its own target; the rest is open, or all if there is no rest.
 
     In a DataLoader, and so in Pythae's trainers, each batch is read at once. Since rows follow
     the kinds, not the items, fit samplers to the images themselves.
 
     Args:
-        data: Images (N, *input_dim), an array, tensor or memmap, never copied as a whole; or a
-            map-style dataset whose item i is an image, (image, ...) or {"data": image}. uint8
-            becomes float32 in [0, 1], other floats float32.
+        data: Images (N, *input_dim), an array, tensor or memmap, never copied as a whole; a data
+            frame of numbers; a list of arrays, tensors or PIL images; or a map-style dataset
+            whose item i is an image, (image, ...) or {"data": image}. uint8 becomes float32 in
+            [0, 1], other floats float32, and PIL images (C, H, W).
         partitions: `model.partitions`; or name -> size, in which case partitions without labels
             are the rest (a warning shows the `rest=[...]` that the model's config must have).
         factors: Partition -> labels, (N,) or (N, F) for several columns that must all be equal:
-            numbers or strings, in a list, array, tensor or Series. NaN, None, `pandas.NA` and
-            masked entries are unknown.
+            numbers or strings, in a list, array, tensor, Series or data frame. NaN, None, NaT,
+            `pandas.NA` and masked entries are unknown.
         pairs: Partition -> (M, 2) indices of items known to share its factor, without labels.
         tolerance: Partition -> the largest distance between the labels of two partners, which
             then are numbers; Euclidean for several columns. Each partner is equally likely.
+            Angles that wrap around are given as two columns, cosine and sine: two angles at most
+            d apart are then at most 2 sin(d / 2) apart.
         weights: Partition or `"self"` -> relative frequency. Default: 1 each.
         labels: Numbers (N, ...) to pass on with the data, for example to callbacks.
-        unknown: A label that means unknown too, such as -1, or a list of them.
+        unknown: A label that means unknown too, such as -1, or a list of them, for all factors;
+            or a mapping from partition to either. A value that never occurs gives a warning.
+        image_key: The key or position of the image in an item of a dataset, if it is another.
         transform: A function of fetched images (n, *input_dim), for augmentation: called once for
-            the data of a batch and once for its targets.
+            the data of a batch and once for its targets. With a seed it is called for each image,
+            with torch's generator seeded.
         seed: None: new pairs at each access, from torch's global generator. An int: item i is
             always the same pair, and its data is image i, for evaluation.
+
+    Attributes:
+        images: The `ImageReader` of the images.
 
     Raises:
         PairingError: If labels, weights or data do not fit.
@@ -98,7 +79,7 @@ class PairedDataset(Dataset[DatasetOutput]):
 
     def __init__(
         self,
-        data: Data,
+        data: Any,
         partitions: Partitions | Mapping[str, int],
         factors: Mapping[str, Any] | None = None,
         *,
@@ -107,39 +88,40 @@ class PairedDataset(Dataset[DatasetOutput]):
         weights: Mapping[str, float] | None = None,
         labels: Any = None,
         unknown: Any = None,
+        image_key: Any = None,
         transform: Callable[[Tensor], Tensor] | None = None,
         seed: int | None = None,
     ) -> None:
-        factors, pairs = factors or {}, pairs or {}
+        factors, pairs = _as_mapping(factors, "factors"), _as_mapping(pairs, "pairs")
         supervised = (*factors, *pairs)
-        self.data = data
         self.transform = transform
-        self.labels = None if labels is None else torch.as_tensor(labels)
         self.partitions = _check_partitions(partitions, supervised)
-        self.weights = _check_weights(weights, supervised)
+        self.weights = _check_weights(_as_mapping(weights, "weights"), supervised)
+        tolerance = _as_mapping(tolerance, "tolerance")
         try:
-            check_data(data)
-            candidates = make_candidates(len(data), factors, pairs, tolerance or {}, unknown)
-        except ValueError as error:
+            self.images = open_images(data, image_key)
+            candidates = make_candidates(len(self), factors, pairs, tolerance, unknown)
+            self.labels = None if labels is None else torch.as_tensor(labels)
+        except (TypeError, ValueError) as error:
             raise PairingError(str(error)) from error
-        if self.labels is not None and len(self.labels) != len(data):
-            raise PairingError(f"{len(self.labels)} labels for {len(data)} images")
-        self._setup(candidates, np.arange(len(data)), seed)
+        if self.labels is not None and self.labels.shape[:1] != (len(self),):
+            raise PairingError(f"labels of shape {self.labels.shape} for {len(self)} images")
+        self._setup(candidates, seed)
 
-    def _setup(self, candidates: dict[str, Candidates], items: Indices, seed: int | None) -> None:
+    def _setup(self, candidates: dict[str, Candidates], seed: int | None) -> None:
         """Set what differs between the whole dataset and a split."""
+        if seed is not None and not (isinstance(seed, Integral) and seed >= 0):
+            raise PairingError(f"seed is {seed!r}: expected None, or an int of at least 0")
         _check_candidates(candidates)
-        self._candidates = candidates
-        self._items = items  # position in this dataset -> index of the image
-        self.seed = seed
-        kinds = (*candidates, SELF)
-        self._draw = partial(
-            draw_pairs, list(candidates.values()), np.array([self.weights[name] for name in kinds])
-        )
+        self._candidates, self.seed = candidates, seed
+        weights = np.array([self.weights[name] for name in (*candidates, SELF)])
+        self._draw = partial(draw_pairs, list(candidates.values()), weights)
         self._frozen = None
         if seed is not None:
-            rng = np.random.default_rng(seed)
-            self._frozen = self._draw(np.arange(len(items)), rng, replace=False)
+            rng = np.random.default_rng(int(seed))
+            self._frozen = self._draw(np.arange(len(self)), rng, replace=False)
+            if self.transform is not None:
+                self._check_reproducible()
         names = self.partitions.names
         open_by_kind = [*([name] for name in candidates), self.partitions.rest or names]
         self._gates = np.array([[name in opened for name in names] for opened in open_by_kind])
@@ -147,7 +129,8 @@ class PairedDataset(Dataset[DatasetOutput]):
     def split(self, indices: Any, *, seed: int | None = None) -> "PairedDataset":
         """Hold data out: a dataset of these items only, whose partners are among them too.
 
-        torch's `random_split` would use held-out images as targets.
+        torch's `random_split`, `Subset` and samplers do not hold data out: they choose the items
+        asked for, and other items are used as targets and in place of items without a partner.
 
         Args:
             indices: Distinct indices, or a mask (N,) of bool.
@@ -160,60 +143,84 @@ class PairedDataset(Dataset[DatasetOutput]):
         chosen = _check_indices(indices, len(self))
         part = object.__new__(type(self))
         vars(part).update(vars(self))
-        candidates = {name: found.subset(chosen) for name, found in self._candidates.items()}
-        part._setup(candidates, self._items[chosen], seed)
+        part.images = self.images.subset(chosen)
+        part.labels = None if self.labels is None else self.labels[chosen]
+        part._setup({name: c.subset(chosen) for name, c in self._candidates.items()}, seed)
         return part
 
     def __len__(self) -> int:
         """The number of images."""
-        return len(self._items)
+        return len(self.images)
 
     def __getitem__(self, index: int) -> DatasetOutput:
         """One pair."""
+        if isinstance(index, slice):
+            raise TypeError(f"{index} of a dataset: expected an int, or use split(range(...))")
         position = range(len(self))[index]  # raises IndexError, and counts from the end
-        return self.__getitems__([position])[0]
+        return self._read([position])[0]
 
-    def __getitems__(self, indices: Sequence[int]) -> Batch:
-        """A whole batch of pairs, read at once."""
-        items = np.asarray(indices)
+    def __getitems__(self, indices: Sequence[int]) -> Sequence[Row]:
+        """A whole batch of pairs, read at once unless a subclass defines `__getitem__`."""
+        if type(self).__getitem__ is not PairedDataset.__getitem__:
+            return [self[index] for index in indices]
+        return self._read(indices)
+
+    def _read(self, indices: Sequence[int]) -> Batch:
+        items = np.asarray(indices, dtype=np.int64)
         if self._frozen is None:
-            pairs = self._draw(items, _generator(self._rank()), replace=True)
+            # Pythae's trainers seed every rank alike: without the rank all draw the same kinds.
+            rng = np.random.default_rng(int(torch.randint(2**63 - 1, ())) + self._rank())
+            pairs = self._draw(items, rng, replace=True)
         else:
-            pairs = tuple(column[items] for column in self._frozen)
+            pairs = [column[items] for column in self._frozen]
         kinds, items, partners = pairs
         try:
-            images = gather(self.data, self._items[np.concatenate([items, partners])])
+            images = self.images.read(np.concatenate([items, partners]))
         except ValueError as error:
             raise PairingError(str(error)) from error
         data, target = images[: len(items)], images[len(items) :]
-        if self.transform is not None:
-            data, target = self.transform(data), self.transform(target)
-        batch = {"data": data, "target": target}
-        batch["gate"] = torch.from_numpy(self._gates[kinds])
+        data, target = self._augment(data, items, 0), self._augment(target, items, 1)
+        batch = {"data": data, "target": target, "gate": torch.from_numpy(self._gates[kinds])}
         if self.labels is not None:
-            batch["labels"] = self.labels[self._items[items]]
-        return Batch(batch)
+            batch["labels"] = self.labels[items]
+        return Batch({**batch, "partitions": self.partitions})
+
+    def _augment(self, images: Tensor, items: Indices, side: int) -> Tensor:
+        if self.transform is None:
+            return images
+        seeds = [hash((self.seed, side, item)) for item in items.tolist()]
+        return augment(images, self.transform, None if self.seed is None else seeds)
+
+    def _check_reproducible(self) -> None:
+        items = np.arange(min(len(self), 16))
+        first, second = (self._augment(self.images.read(items), items, 0) for _ in range(2))
+        if not first.equal(second):
+            raise PairingError(
+                "with a seed, item i is always the same pair, but transform changes from call to "
+                "call: let it use torch's global generator, or leave out the seed or transform"
+            )
 
     def summary(self) -> str:
         """A table of the supervision, one row per kind of pair.
 
-        Its columns are the number of labelled images, of their groups, of labelled images
-        without a partner, and the share of pairs of this kind.
+        Its columns are the number of labelled images, of distinct labels, of labelled images
+        without a partner, and the share of pairs of this kind. Below it are the rest, and labels
+        that look like missing values.
         """
-        total = sum(self.weights.values())
-        rows = [("pairs", "labelled", "groups", "alone", "share")]
-        for name, found in self._candidates.items():
+        counts = [self.weights[name] for name in (*self._candidates, SELF)]
+        if self._frozen is not None:
+            counts = np.bincount(self._frozen[0], minlength=len(counts)).tolist()
+        shares = [f"{count / sum(counts):.2f}" for count in counts]
+        width = max(map(len, ("pairs", *self._candidates)))
+        row = f"{{:{width}}}{{:>11}}{{:>10}}{{:>10}}{{:>8}}".format
+        lines = [row("pairs", "labelled", "groups", "alone", "share")]
+        for (name, found), share in zip(self._candidates.items(), shares, strict=False):
             groups = "-" if found.n_groups is None else f"{found.n_groups:,}"
-            counts = f"{found.n_labelled:,}", groups, f"{found.n_alone:,}"
-            rows.append((name, *counts, f"{self.weights[name] / total:.2f}"))
-        rows.append((SELF, f"{len(self):,}", "-", "-", f"{self.weights[SELF] / total:.2f}"))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
-            for row in rows
-        ]
+            lines.append(row(name, f"{found.n_labelled:,}", groups, f"{found.n_alone:,}", share))
+        lines.append(row(SELF, f"{len(self):,}", "-", "-", shares[-1]))
         rest = ", ".join(self.partitions.rest) or "none; self pairs open all partitions"
-        return "\n".join([*lines, f"rest: {rest}"])
+        notes = [found.note for found in self._candidates.values() if found.note]
+        return "\n".join([*lines, f"rest: {rest}", *notes])
 
     def _rank(self) -> int:
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
@@ -221,21 +228,18 @@ class PairedDataset(Dataset[DatasetOutput]):
 
     def __getstate__(self) -> dict[str, Any]:
         # A spawned worker process is not part of the process group of its trainer.
-        data = reopen_memmap(self.data) or self.data
-        return {**vars(self), "_origin": self._rank(), "data": data}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        if isinstance(self.data, partial):
-            self.data = self.data()
+        return {**vars(self), "_origin": self._rank()}
 
 
-def _generator(rank: int) -> np.random.Generator:
-    """A generator for one batch, seeded from torch's global one and the distributed rank.
-
-    Pythae's trainers seed every rank alike: without the rank all would draw the same kinds.
-    """
-    return np.random.default_rng(int(torch.randint(2**63 - 1, ())) + rank)
+def _as_mapping(value: Any, argument: str) -> Mapping[str, Any]:
+    if hasattr(value, "iloc") and hasattr(value, "columns"):  # a data frame
+        return dict(value.items())
+    if value is not None and not isinstance(value, Mapping):
+        raise PairingError(
+            f"{argument} is a {type(value).__name__}: expected a mapping from partition, as in "
+            f"{argument}={{'pose': ...}}"
+        )
+    return value or {}
 
 
 def _check_candidates(candidates: Mapping[str, Candidates]) -> None:
@@ -261,8 +265,7 @@ def _check_partitions(
     for name in supervised:
         if name not in partitions.names:
             raise PairingError(
-                f"factors has {name!r}, which is not a partition; the partitions are "
-                f"{', '.join(partitions.names)}"
+                f"{name!r} has labels but is not a partition, as {', '.join(partitions.names)} are"
             )
     rest = [name for name in partitions.names if name not in supervised]
     fix = f"no labels for {rest}: set rest={rest} in the model's config"
@@ -273,16 +276,14 @@ def _check_partitions(
     return Partitions(partitions.sizes, rest)
 
 
-def _check_weights(
-    weights: Mapping[str, float] | None, supervised: Collection[str]
-) -> dict[str, float]:
+def _check_weights(weights: Mapping[str, float], supervised: Collection[str]) -> dict[str, float]:
     """The relative frequency of each kind of pair, by default 1."""
     kinds = dict.fromkeys((*supervised, SELF), 1.0)
-    for name, weight in (weights or {}).items():
+    for name, weight in weights.items():
         if name not in kinds:
             raise PairingError(f"weights has {name!r}: expected some of {', '.join(kinds)}")
-        if not 0 <= weight < float("inf"):
-            raise PairingError(f"the weight of {name!r} is {weight}: expected 0 or more")
+        if not isinstance(weight, Real) or not 0 <= weight < np.inf:
+            raise PairingError(f"the weight of {name!r} is {weight!r}: expected a number from 0")
         kinds[name] = float(weight)
     if sum(kinds.values()) == 0:
         raise PairingError(f"all weights are 0: {kinds}; give one kind of pair a weight above 0")
@@ -291,16 +292,12 @@ def _check_weights(
 
 def _check_indices(indices: Any, n: int) -> Indices:
     """The items of a split, as distinct indices."""
-    chosen = np.asarray(indices)
-    if chosen.dtype == bool and chosen.shape == (n,):
-        chosen = np.flatnonzero(chosen)
-    if chosen.ndim != 1 or len(chosen) == 0 or chosen.dtype.kind not in "iu":
+    try:
+        chosen: Indices = np.arange(n)[np.asarray(indices)]
+    except IndexError as error:
         raise PairingError(
-            f"a split of shape {chosen.shape} and dtype {chosen.dtype}: expected at least one "
-            f"index, or a mask ({n},) of bool"
-        )
-    if chosen.min() < 0 or chosen.max() >= n:
-        raise PairingError(f"a split of {chosen.min()} to {chosen.max()}: expected 0 to {n - 1}")
-    if len(np.unique(chosen)) < len(chosen):
-        raise PairingError("a split repeats an item; an item cannot be its own partner")
+            f"a split needs one index or more, or a mask ({n},): {error}"
+        ) from error
+    if chosen.ndim != 1 or len(np.unique(chosen)) != max(chosen.size, 1):
+        raise PairingError(f"a split needs one index or more, all distinct: {indices!r:.60}")
     return chosen

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,12 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
-from pythae_gated.datasets.labels import UNKNOWN, Codes, Mask, encode_labels, read_labels
+from pythae_gated.datasets.labels import UNKNOWN, Codes, Mask, encode_labels, read_factors
 
-Indices = NDArray[np.integer[Any]]
+Indices = NDArray[Any]  # of integers
 Floats = NDArray[np.float64]
 
+_LOOK_MISSING = {"", " ", "nan", "NaN", "NA", "N/A", "<NA>", "None", "null"}
 _MAX_DRAWS = 20  # rejected draws before the partners of an item are listed
 
 
@@ -24,22 +26,23 @@ class Candidates(ABC):
         has_partner: Whether each item has a partner, (N,).
         n_labelled: Number of items with a label, in pairs or not.
         n_groups: Number of distinct labels; None if labels are not compared for equality.
+
+    Attributes:
+        n_alone: Number of labelled items without a partner.
+        note: A remark on the labels, for `PairedDataset.summary`.
     """
+
+    note = ""
 
     def __init__(self, has_partner: Mask, n_labelled: int, n_groups: int | None = None) -> None:
         self._has_partner = has_partner
         self._members = np.flatnonzero(has_partner).astype(np.int32)
-        self.n_labelled = n_labelled
-        self.n_groups = n_groups
+        self.n_labelled, self.n_groups = n_labelled, n_groups
+        self.n_alone = n_labelled - len(self._members)
 
     def __len__(self) -> int:
         """The number of items that have a partner."""
         return len(self._members)
-
-    @property
-    def n_alone(self) -> int:
-        """The number of labelled items without a partner."""
-        return self.n_labelled - len(self)
 
     def has_partner(self, items: Indices) -> Mask:  # (n,) -> (n,)
         """Whether these items have a partner."""
@@ -115,7 +118,7 @@ class Neighbours(Candidates):
     """Items are partners if the Euclidean distance of their labels is within a tolerance.
 
     Args:
-        values: Labels, shape (N,) or (N, F); a row with NaN or infinity is unknown.
+        values: Labels, shape (N,) or (N, F); a row with NaN is unknown.
         tolerance: The largest distance of two partners, above 0.
     """
 
@@ -218,27 +221,24 @@ def make_candidates(
     Raises:
         ValueError: If labels, pairs or tolerances do not fit.
     """
-    for name in tolerance:
-        if name not in factors:
-            raise ValueError(f"tolerance has {name!r}, which has no labels")
+    for name in tolerance.keys() - factors.keys():
+        raise ValueError(f"tolerance has {name!r}, which has no labels")
+    for name in pairs.keys() & factors.keys():
+        raise ValueError(f"{name!r} has both labels and pairs: give one of them")
     candidates: dict[str, Candidates] = {}
-    for name, labels in factors.items():
-        if name in pairs:
-            raise ValueError(f"{name!r} has both labels and pairs: give one of them")
-        candidates[name] = _compare_labels(labels, name, n, tolerance.get(name), unknown)
+    for name, (values, known) in read_factors(factors, unknown).items():
+        if len(values) != n:
+            raise ValueError(f"{len(values)} labels of {name!r} for {n} images: expected {n}")
+        if not known.reshape(n, -1).all(axis=1).any():
+            raise ValueError(f"all {n} labels of {name!r} are unknown: name {name!r} in the rest")
+        if name in tolerance:
+            candidates[name] = _measure_distance(values, known, name, tolerance[name])
+        else:
+            candidates[name] = _group(values, known, name)
     return candidates | {name: _read_pairs(listed, name, n) for name, listed in pairs.items()}
 
 
-def _compare_labels(
-    labels: Any, name: str, n: int, tolerance: float | None, unknown: Any
-) -> Candidates:
-    values, known = read_labels(labels, name, unknown)
-    if len(values) != n:
-        raise ValueError(f"{len(values)} labels of {name!r} for {n} images: expected {n}")
-    if not known.reshape(n, -1).all(axis=1).any():
-        raise ValueError(f"all {n} labels of {name!r} are unknown: name {name!r} in the rest")
-    if tolerance is not None:
-        return _measure_distance(values, known, name, tolerance)
+def _group(values: NDArray[Any], known: Mask, name: str) -> Groups:
     groups = Groups(encode_labels(values, known))
     if values.dtype.kind == "f" and groups.n_alone > groups.n_labelled / 2:
         raise ValueError(
@@ -246,23 +246,24 @@ def _compare_labels(
             "only equal floats are paired: round them, or give the largest difference of two "
             f"partners, as in tolerance={{{name!r}: 5.0}}"
         )
+    if values.dtype.kind in "OU" and (found := _LOOK_MISSING & set(values[known].tolist())):
+        groups.note = f"labels of {name!r} that look missing: {sorted(found)}; see unknown="
     return groups
 
 
 def _measure_distance(
     values: NDArray[Any], known: Mask, name: str, tolerance: float
 ) -> Neighbours:
-    if not 0 < tolerance < np.inf:
-        raise ValueError(
-            f"the tolerance of {name!r} is {tolerance}: expected more than 0; without it, equal "
-            "labels are paired"
-        )
+    if not isinstance(tolerance, Real) or not 0 < tolerance < np.inf:
+        raise ValueError(f"the tolerance of {name!r} is {tolerance!r}: expected a number above 0")
     if values.dtype.kind not in "biuf":
         raise ValueError(
-            f"the labels of {name!r} are of dtype {values.dtype}: a tolerance needs numbers; "
-            "without it, equal labels are paired"
+            f"labels of {name!r} are of dtype {values.dtype}: a tolerance needs numbers"
         )
-    return Neighbours(np.where(known, values.astype(np.float64), np.nan), tolerance)
+    numbers = np.where(known, values.astype(np.float64), np.nan)
+    if np.isinf(numbers).any():
+        raise ValueError(f"labels of {name!r} are infinite: pass unknown=inf if they are unknown")
+    return Neighbours(numbers, float(tolerance))
 
 
 def _read_pairs(listed: Any, name: str, n: int) -> Edges:
