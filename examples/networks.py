@@ -1,4 +1,4 @@
-"""Small convolutional networks for square images, with the interface that Pythae requires."""
+"""Small networks for square images and for tables, with the interface that Pythae requires."""
 
 import torch
 from pythae.models.base.base_utils import ModelOutput
@@ -52,6 +52,48 @@ class ConvDecoder(BaseDecoder):
         layers.append(nn.ConvTranspose2d(channels[0], 1, 4, 2, 1, bias=False))
         self.layers = nn.Sequential(*layers)
         self.bias = nn.Parameter(mean_image.clone())
+
+    def forward(self, z: Tensor) -> ModelOutput:  # (B, L)
+        return ModelOutput(reconstruction=self.layers(z) + self.bias)
+
+
+class MLPEncoder(BaseEncoder):
+    """Two hidden layers for tables and small images; log-variances initialised at -3."""
+
+    def __init__(self, latent_dim: int, input_size: int, hidden: int = 256) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(input_size, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, hidden),
+            nn.SiLU(),
+        )
+        self.embedding = nn.Linear(hidden, latent_dim)
+        self.log_var = nn.Linear(hidden, latent_dim)
+        nn.init.constant_(self.log_var.bias, -3.0)
+
+    def forward(self, x: Tensor) -> ModelOutput:  # (B, *input_dim)
+        features = self.features(x)
+        return ModelOutput(
+            embedding=self.embedding(features), log_covariance=self.log_var(features)
+        )
+
+
+class MLPDecoder(BaseDecoder):
+    """The encoder mirrored, without a Sigmoid; its output bias is initialised with the mean."""
+
+    def __init__(self, latent_dim: int, mean: Tensor, hidden: int = 256) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(latent_dim, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, mean.numel(), bias=False),
+            nn.Unflatten(1, mean.shape),
+        )
+        self.bias = nn.Parameter(mean.clone())
 
     def forward(self, z: Tensor) -> ModelOutput:  # (B, L)
         return ModelOutput(reconstruction=self.layers(z) + self.bias)

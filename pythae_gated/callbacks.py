@@ -19,7 +19,7 @@ from pythae.trainers.training_callbacks import TrainingCallback
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from pythae_gated.inference import Images
+from pythae_gated.datasets.images import Images
 from pythae_gated.metrics.evaluate import evaluate
 from pythae_gated.metrics.evaluation import Evaluation
 from pythae_gated.metrics.factors import Factors, as_columns

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -11,9 +11,46 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Subset, TensorDataset
 
-from pythae_gated.inference import as_images
+Images: TypeAlias = Any  # of any kind that `open_images` reads
 
 _CHECKED_AT_ONCE = 1024  # images
+
+
+def as_images(data: NDArray[Any] | Tensor) -> Tensor:
+    """Images as a float32 tensor: the one scaling rule of this library.
+
+    uint8 is divided by 255; floats of any width become float32 and keep their values. (Convert
+    images of zeros and ones stored as uint8, as in dSprites, to float first.)
+
+    Args:
+        data: Images of any shape. A float32 tensor is returned as it is; a writeable float32
+            array shares its memory.
+
+    Raises:
+        ValueError: If the data is neither uint8 nor float.
+
+    Example:
+        >>> as_images(np.array([0, 51, 255], dtype=np.uint8))
+        tensor([0.0000, 0.2000, 1.0000])
+    """
+    if not isinstance(data, Tensor):
+        # torch supports neither read-only memory (of a memmap) nor negative strides.
+        array = np.require(data, requirements=["C", "W"])
+        if array.dtype != np.uint8 and array.dtype.kind != "f":
+            raise ValueError(_not_images(array.dtype))
+        data = torch.from_numpy(array)
+    if data.dtype == torch.uint8:
+        return data.to(torch.float32).div_(255)
+    if not data.is_floating_point():
+        raise ValueError(_not_images(data.dtype))
+    return data.to(torch.float32)
+
+
+def _not_images(dtype: object) -> str:
+    return (
+        f"images of dtype {dtype}: expected uint8, from 0 to 255, or a float; convert them, "
+        "for instance with .astype('float32')"
+    )
 
 
 def open_images(data: Any, image_key: Any = None) -> "ImageReader":
@@ -46,6 +83,12 @@ def open_images(data: Any, image_key: Any = None) -> "ImageReader":
         table = data.to_numpy()
         data = table if table.dtype == np.uint8 else data.to_numpy(np.float32, na_value=np.nan)
     return ImageReader(data, image_key)
+
+
+def read_all(data: Images) -> Tensor:  # (N, *input_dim)
+    """All images as one float32 tensor on the CPU; see `open_images`."""
+    reader = open_images(data)
+    return reader.read(range(len(reader))).cpu()
 
 
 class ImageReader:

@@ -11,7 +11,8 @@ import torch
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 from torch import Tensor, nn
 
-from pythae_gated.inference import Images, as_images, decode, posterior, resolve_partitions
+from pythae_gated.datasets.images import ImageReader, Images, open_images
+from pythae_gated.inference import decode, posterior, resolve_partitions
 from pythae_gated.metrics.dci import dci
 from pythae_gated.metrics.evaluation import ACTIVE, Evaluation
 from pythae_gated.metrics.factor_vae import factor_vae_score
@@ -29,25 +30,30 @@ from pythae_gated.partitions import Partitions
 
 @dataclass(frozen=True, eq=False)
 class _Side:
-    """The images to fit or to test on: N rows of `images`, with factors and posterior (N, L)."""
+    """The images to fit or to test on, N of them, with factors and posterior (N, L)."""
 
-    images: Images
-    rows: Array
-    factors: list[Factor]
+    images: ImageReader
+    factors: dict[str, Factor]
     mu: Tensor
     log_var: Tensor
 
     def take(self, rows: Array) -> "_Side":
-        factors = [factor.take(rows) for factor in self.factors]
-        return _Side(self.images, self.rows[rows], factors, self.mu[rows], self.log_var[rows])
+        return _Side(
+            self.images.subset(rows),
+            take_rows(self.factors, rows),
+            self.mu[rows],
+            self.log_var[rows],
+        )
 
-    def sample(self, draws: int, generator: torch.Generator) -> Tensor:  # (draws, N, L)
-        noise = torch.randn((draws, *self.mu.shape), generator=generator)
-        return self.mu + torch.exp(self.log_var / 2) * noise
+    def codes(self, z: Tensor) -> tuple[Array, dict[str, Factor]]:  # z: (draws, N, L)
+        """Codes as rows, one set of samples after another, with their factors."""
+        rows = np.tile(np.arange(len(self.images)), len(z))
+        return z.flatten(0, 1).numpy(), take_rows(self.factors, rows)
 
-    def repeated_factors(self, draws: int) -> dict[str, Factor]:
-        rows = np.tile(np.arange(len(self.rows)), draws)
-        return {factor.name: factor.take(rows) for factor in self.factors}
+
+def take_rows(factors: Mapping[str, Factor], rows: Array) -> dict[str, Factor]:
+    """The same factors in these rows."""
+    return {name: factor.take(rows) for name, factor in factors.items()}
 
 
 def evaluate(
@@ -120,21 +126,24 @@ def evaluate(
     fitted, tested = _encode_sides(model, data, factors, test, groups, unknown, batch_size, seed)
     resolved = resolve_partitions(model, partitions, fitted.mu.shape[1])
     assigned = dict(intended or {})
-    check_intended(assigned, [factor.name for factor in fitted.factors], resolved)
-    fitted, tested = _drop_constant_factors(fitted, tested)
-    names = tuple(factor.name for factor in fitted.factors)
+    check_intended(assigned, fitted.factors, resolved)
+    _drop_constant_factors(fitted.factors, tested.factors)
+    names = tuple(fitted.factors)
     assigned = {factor: name for factor, name in assigned.items() if factor in names}
     mean_variance = tested.mu.double().var(dim=0, correction=0).numpy()
     _warn_of_collapse(mean_variance, resolved)
 
     draws = draws if codes == "sample" else 1
     generator = torch.Generator().manual_seed(seed)
-    fit_z, test_z = (side.sample(draws, generator) for side in (fitted, tested))
+    fit_z, test_z = (
+        side.mu
+        + torch.exp(side.log_var / 2) * torch.randn((draws, *side.mu.shape), generator=generator)
+        for side in (fitted, tested)
+    )
     error = _reconstruction_error(model, tested, test_z[0], batch_size)
     if codes == "mean":
-        fit_z, test_z = fitted.mu, tested.mu
-    fit = (fit_z.reshape(-1, resolved.latent_dim).numpy(), fitted.repeated_factors(draws))
-    held_out = (test_z.reshape(-1, resolved.latent_dim).numpy(), tested.repeated_factors(draws))
+        fit_z, test_z = fitted.mu[None], tested.mu[None]
+    fit, held_out = fitted.codes(fit_z), tested.codes(test_z)
     dci_result = dci(*fit, test=held_out, seed=seed)
     by_partition = partition_scores(*fit, resolved, test=held_out, draws=draws, seed=seed)
     share = partition_share(dci_result.importance, resolved)
@@ -175,45 +184,37 @@ def _encode_sides(
     """The images to fit on and those held out."""
 
     def encode(images: Images, factors: Factors, discrete: Sequence[str] | None) -> _Side:
-        read = as_factors(factors, len(images), discrete, unknown)
-        return _Side(images, np.arange(len(images)), read, *posterior(model, images, batch_size))
+        reader = open_images(images)
+        read = {f.name: f for f in as_factors(factors, len(reader), discrete, unknown)}
+        return _Side(reader, read, *posterior(model, reader, batch_size))
 
     whole = encode(data, factors, None)
     if test is not None:
         if groups is not None:
             raise ValueError("groups split data, and test is given: they exclude each other")
-        return whole, encode(*test, [each.name for each in whole.factors if each.discrete])
+        return whole, encode(
+            *test, [name for name, each in whole.factors.items() if each.discrete]
+        )
+    rows = np.arange(len(whole.images))
     if groups is None:
-        fit, held_out = train_test_split(whole.rows, random_state=seed)
+        fit, held_out = train_test_split(rows, random_state=seed)
     else:
-        if np.shape(groups) != (len(data),):
-            raise ValueError(f"groups of shape {np.shape(groups)}: expected ({len(data)},)")
+        if np.shape(groups) != rows.shape:
+            raise ValueError(f"groups of shape {np.shape(groups)}: expected {rows.shape}")
         splitter = GroupShuffleSplit(n_splits=1, test_size=0.25, random_state=seed)
-        fit, held_out = next(splitter.split(whole.rows, groups=groups))
+        fit, held_out = next(splitter.split(rows, groups=groups))
     return whole.take(fit), whole.take(held_out)
 
 
-def _drop_constant_factors(fitted: _Side, tested: _Side) -> tuple[_Side, _Side]:
-    """Both sides without the factors of a single value, of which it warns."""
-    constant = [each.name for each in fitted.factors if len(np.unique(each.known_values)) < 2]
-    if len(constant) == len(fitted.factors):
-        return fitted, tested  # refused by the metrics
-    for name in constant:
+def _drop_constant_factors(fitted: dict[str, Factor], tested: dict[str, Factor]) -> None:
+    """Remove factors that take a single value, with a warning; the metrics refuse to have none."""
+    constant = [name for name, each in fitted.items() if len(np.unique(each.known_values)) < 2]
+    for name in constant if len(constant) < len(fitted) else ():
         warnings.warn(
             f"factor {name!r} takes fewer than 2 values in the images to fit: left out",
             stacklevel=3,
         )
-    fitted, tested = (
-        _Side(
-            side.images,
-            side.rows,
-            [factor for factor in side.factors if factor.name not in constant],
-            side.mu,
-            side.log_var,
-        )
-        for side in (fitted, tested)
-    )
-    return fitted, tested
+        del fitted[name], tested[name]
 
 
 def _warn_of_collapse(mean_variance: FloatArray, partitions: Partitions) -> None:
@@ -233,7 +234,7 @@ def _other_metrics(
     seed: int,
 ) -> dict[str, float | None]:
     """The metrics that do not depend on partitions, of the held-out images; None if one fails."""
-    means = tested.mu.numpy(), {factor.name: factor for factor in tested.factors}
+    means = tested.codes(tested.mu[None])
     scores: dict[str, Callable[[], float]] = {
         "mig": lambda: mig(*held_out).score,
         "sap": lambda: sap(*fit, test=held_out, seed=seed).score,
@@ -258,7 +259,7 @@ def _reconstruction_error(
     total = 0.0
     for start in range(0, len(z), batch_size):
         batch = slice(start, start + batch_size)
-        images = as_images(side.images[side.rows[batch]]).cpu()
+        images = side.images.read(range(len(z))[batch]).cpu()
         decoded = decode(model, z[batch])
         total += 0.5 * float((decoded.reshape(images.shape) - images).double().square().sum())
     return total / len(z)

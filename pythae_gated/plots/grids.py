@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from pythae_gated import inference
-from pythae_gated.inference import Images, as_images, decode, posterior, resolve_partitions
+from pythae_gated.datasets.images import Images, read_all
+from pythae_gated.inference import decode, posterior, resolve_partitions
 from pythae_gated.partitions import Partitions
 from pythae_gated.plots.layout import check_channels
 
@@ -135,7 +136,7 @@ def reconstructions(
 ) -> FloatArray:  # (2, N, *input_dim)
     """Images, and their reconstructions from the posterior means below them."""
     decoded = decode(model, posterior(model, x)[0])
-    return _as_array(torch.stack([as_images(x).cpu().reshape(decoded.shape), decoded]))
+    return _as_array(torch.stack([read_all(x).reshape(decoded.shape), decoded]))
 
 
 def _decode_grid(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pythae_gated.inference import Images, as_images, check_finite
+from pythae_gated.datasets.images import Images, read_all
 from pythae_gated.partitions import Partitions
 
 Picture: TypeAlias = npt.NDArray[np.uint8]
@@ -106,9 +106,8 @@ def check_channels(images: Tensor) -> None:
 
 
 def _as_grid(images: Images) -> Tensor:  # (R, C, channels, H, W)
-    grid = as_images(images).cpu()
+    grid = read_all(images)
     check_channels(grid)
-    check_finite(grid.flatten(0, -4))
     if grid.ndim == 5:
         return grid
     width = math.ceil(math.sqrt(len(grid)))
@@ -122,12 +121,11 @@ def _headers(
     images: Images,
     like: Tensor,  # (N, channels, H, W)
 ) -> Tensor:  # (N, channels, H, W)
-    headers = as_images(images).cpu()
+    headers = read_all(images)
     if headers.shape != like.shape:
         raise ValueError(
             f"{name} has shape {tuple(headers.shape)}: expected {tuple(like.shape)}, as the grid"
         )
-    check_finite(headers)
     return headers
 
 

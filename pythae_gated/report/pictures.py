@@ -1,14 +1,15 @@
-"""The pictures of a report, and their captions."""
+"""The pictures of a report; their captions are in the page's template."""
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from pythae_gated.inference import Images, as_images
+from pythae_gated.datasets.images import ImageReader
 from pythae_gated.partitions import Partitions
 from pythae_gated.plots.grids import reconstructions, swap_grid, traversals, variations
 from pythae_gated.plots.layout import Picture, tile
@@ -20,16 +21,16 @@ RECONSTRUCTED, ROWS, COLUMNS, VARIATIONS = 8, 4, 6, 6
 
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """A picture of the report that is not drawn yet; `partition` is None for the whole model."""
+    """A picture that is not drawn yet; `partition` is "" for the whole model."""
 
+    kind: str
+    partition: str
     file: str
-    partition: str | None
-    caption: str
     draw: Callable[[], Picture]
 
 
 def plan(
-    model: nn.Module, partitions: Partitions, shown: Images, data: Images, seed: int
+    model: nn.Module, partitions: Partitions, shown: Tensor, data: ImageReader, seed: int
 ) -> list[Figure]:
     """All pictures of a report, in order, none drawn yet.
 
@@ -40,23 +41,26 @@ def plan(
         data: Images whose codes give the range of the traversals.
         seed: Of the variations.
     """
-    rows = shown[:ROWS]
-    others = shown[ROWS : ROWS + COLUMNS]
-    columns = others if len(others) else rows
-    names = partitions.names
+    names, rows = partitions.names, shown[:ROWS]
+    columns = shown[ROWS : ROWS + COLUMNS] if len(shown) > ROWS else rows
+    reference = data.subset(np.arange(min(REFERENCE, len(data))))
 
-    def swaps(name: str) -> np.ndarray:
-        return swap_grid(model, rows, columns, name, partitions=partitions)
+    def swapped(name: str) -> Picture:
+        grid = swap_grid(model, rows, columns, name, partitions=partitions)
+        return tile(grid, rows=rows, columns=columns)
 
-    def overview() -> Picture:
+    def overview(_: str) -> Picture:
         first = shown[:1]
         grids = [swap_grid(model, columns, first, name, partitions=partitions) for name in names]
-        left = as_images(first).cpu().expand(len(names), -1, -1, -1)
+        left = first.expand(len(names), -1, -1, -1)
         return tile(np.stack([grid[:, 0] for grid in grids]), rows=left, columns=columns)
+
+    def reconstructed(_: str) -> Picture:
+        return tile(reconstructions(model, shown[:RECONSTRUCTED]))
 
     def traversed(name: str) -> Picture:
         grid = traversals(
-            model, shown[:1], partitions=partitions, steps=STEPS, span=SPAN, data=data[:REFERENCE]
+            model, shown[:1], partitions=partitions, steps=STEPS, span=SPAN, data=reference
         )
         return tile(grid[partitions.slices[name]])
 
@@ -67,54 +71,17 @@ def plan(
         )
         return tile(grid, rows=rows)
 
-    figures = []
-    if len(names) > 1:
-        caption = OVERVIEW.format(names=", ".join(names))
-        figures.append(Figure("overview.png", None, caption, overview))
-    figures.append(
-        Figure(
-            "reconstructions.png",
-            None,
-            RECONSTRUCTIONS,
-            lambda: tile(reconstructions(model, shown[:RECONSTRUCTED])),
-        )
-    )
-    for number, name in enumerate(names, start=1):
+    def figure(kind: str, draw: Callable[[str], Picture], number: int = 0) -> Figure:
+        name = names[number - 1] if number else ""
         # Numbered, since names may differ only in characters that a file name cannot have.
-        file = f"{{}}_{number}_{re.sub(r'[^A-Za-z0-9-]+', '_', name)[:40]}.png"
-        for kind, caption, draw in (
-            ("traversals", TRAVERSALS, lambda name=name: traversed(name)),
-            ("swap", SWAPS, lambda name=name: tile(swaps(name), rows=rows, columns=columns)),
-            ("variations", VARIED, lambda name=name: varied(name)),
-        ):
-            if len(names) == 1:  # no other partition is kept
-                caption = ONLY.get(kind, caption)
-            if caption:
-                caption = caption.format(name=name, span=SPAN)
-                figures.append(Figure(file.format(kind), name, caption, draw))
+        suffix = f"_{number}_{re.sub(r'[^A-Za-z0-9-]+', '_', name)[:40]}" if number else ""
+        return Figure(kind, name, f"{kind}{suffix}.png", partial(draw, name))
+
+    several = len(names) > 1
+    figures = [figure("overview", overview)] * several
+    figures.append(figure("reconstructions", reconstructed))
+    for number in range(1, len(names) + 1):
+        figures.append(figure("traversals", traversed, number))
+        figures += [figure("swap", swapped, number)] * several
+        figures.append(figure("variations", varied, number))
     return figures
-
-
-RECONSTRUCTIONS = "Above, held-out images; below each, its reconstruction from its code."
-OVERVIEW = (
-    "The image on the left, with the code of one partition replaced by that of the image above. "
-    "Rows, from the top: {names}. Along a row, only what this partition encodes should change."
-)
-TRAVERSALS = (
-    "Each row varies one dimension of {name}, in order, from {span:g} standard deviations below "
-    "the mean code of all images to {span:g} above it; the other dimensions are those of the "
-    "first image. A dimension without effect is not used."
-)
-SWAPS = (
-    "Each image has the {name} code of the image on the left of its row, and all other codes of "
-    "the image at the top of its column. What {name} encodes should be the same along each row, "
-    "and everything else down each column."
-)
-VARIED = (
-    "On the left, images; beside each, the same image with its {name} code sampled from the prior "
-    "and all other codes kept. Only what {name} encodes should change."
-)
-ONLY = {
-    "swap": "",
-    "variations": "On the left, images; the others are decoded from samples of the prior.",
-}

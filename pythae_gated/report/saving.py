@@ -4,7 +4,6 @@ import base64
 import math
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +11,19 @@ import imageio.v3 as imageio
 import jinja2
 from torch import nn
 
-from pythae_gated.inference import Images, as_images, posterior, resolve_partitions
+from pythae_gated.datasets.images import Images, open_images
+from pythae_gated.inference import posterior, resolve_partitions
 from pythae_gated.metrics.evaluate import evaluate
 from pythae_gated.metrics.evaluation import SIGNIFICANT, Evaluation
 from pythae_gated.metrics.factors import Factors
 from pythae_gated.partitions import Partitions
 from pythae_gated.plots.chart import importance_chart
 from pythae_gated.plots.layout import SMALLEST, check_channels
-from pythae_gated.report.pictures import plan
+from pythae_gated.report.pictures import COLUMNS, ROWS, SPAN, plan
 
 PAGE, EVALUATION, CHART = "report.html", "evaluation.json", "importance.png"
 COLUMN = 820  # pixels, the width of the text
 CHART_DPI = 144  # twice the resolution of the page
-PREDICTS, PARTLY = 0.75, 0.25  # from chance, 0, to a perfect score, 1
-IN_PLACE = 0.9  # of a factor's importance
-
-CHART_CAPTION = (
-    "The importance of each latent dimension (row) to each factor (column); darker is higher. "
-    "Lines separate the partitions; a frame marks the partition assigned to the factor."
-)
 
 
 def save_report(
@@ -45,6 +38,7 @@ def save_report(
     draws: int = 1,
     evaluation: Evaluation | None = None,
     title: str | None = None,
+    unknown: Any = None,
     overwrite: bool = False,
     seed: int = 0,
 ) -> Path:
@@ -69,6 +63,7 @@ def save_report(
         evaluation: A result of `evaluate`, which replaces `factors`, `draws`, the partitions and
             `intended`.
         title: Of the page; None: from the class of the model.
+        unknown: As for `evaluate`.
         overwrite: Whether to replace the files of an earlier report.
         seed: Of the evaluation and the variations.
 
@@ -91,10 +86,11 @@ def save_report(
             if value is not None:
                 raise ValueError(f"{name} and evaluation, which has its own, exclude each other")
         partitions = evaluation.partitions
-    shown = data if test is None else test[0]
-    check_channels(as_images(shown[:1]))
+    reader = open_images(data if test is None else test[0])
+    shown = reader.read(range(min(len(reader), ROWS + COLUMNS))).cpu()
+    check_channels(shown)
     resolved = resolve_partitions(model, partitions, posterior(model, shown[:1])[0].shape[1])
-    figures = plan(model, resolved, shown, data, seed)
+    figures = plan(model, resolved, shown, open_images(data), seed)
     if not overwrite:
         _check_free(folder, [PAGE, EVALUATION, CHART, *(figure.file for figure in figures)])
     if evaluation is None:
@@ -106,82 +102,31 @@ def save_report(
             intended=intended,
             draws=draws,
             test=test,
+            unknown=unknown,
             seed=seed,
         )
     folder.mkdir(parents=True, exist_ok=True)
     evaluation.save(folder / EVALUATION)
+    scale = math.ceil(SMALLEST / min(shown.shape[-2:]))
     drawn = []
     for figure in figures:
-        picture = figure.draw()
-        imageio.imwrite(folder / figure.file, picture)
-        scale = min(math.ceil(SMALLEST / min(shown.shape[-2:])), COLUMN // picture.shape[1])
-        width = picture.shape[1] * max(1, scale)
-        drawn.append(
-            {**vars(figure), "source": _source(folder / figure.file)}
-            | {"width": width, "pixels": scale > 1}
-        )
+        imageio.imwrite(folder / figure.file, figure.draw())
+        drawn.append(vars(figure) | _image(folder / figure.file, scale))
+    name = type(model).__name__
     page = _template().render(
-        title=f"What {type(model).__name__} has learned" if title is None else title,
-        model=type(model).__name__,
+        title=f"What {name} has learned" if title is None else title,
+        model=name,
         shape=shown.shape[1:],
-        values=prod(shown.shape[1:]),
+        values=shown[0].numel(),
         e=evaluation,
-        names=resolved.names,
-        verdict=verdict(evaluation),
-        sentences={name: describe(evaluation, name) for name in resolved.names},
-        level=above_chance,
         significant=SIGNIFICANT,
+        span=SPAN,
         figures=drawn,
         chart=_save_chart(folder / CHART, evaluation),
         evaluation_file=EVALUATION,
     )
     (folder / PAGE).write_text(page, encoding="utf-8")
     return folder / PAGE
-
-
-def above_chance(evaluation: Evaluation, partition: str, factor: str) -> float:
-    """A partition's score on a scale from chance, 0, to a perfect score, 1."""
-    chance = evaluation.chance[factor]
-    return (evaluation.scores[partition][factor] - chance) / (1 - chance) if chance < 1 else 0.0
-
-
-def verdict(evaluation: Evaluation) -> str:
-    """Which factors are encoded in the partitions assigned to them, and which leak."""
-    if not evaluation.intended:
-        return "No factor was assigned to a partition."
-    shares = evaluation.alignment.items()
-    leaks = evaluation.leakage.items()
-    groups = {
-        "Encoded in the assigned partition (share of importance)": [
-            f"{factor} {share:.2f}" for factor, share in shares if share >= IN_PLACE
-        ],
-        "Encoded there only in part": [
-            f"{factor} {share:.2f}" for factor, share in shares if share < IN_PLACE
-        ],
-        "Also predicted from other partitions (leakage)": [
-            f"{factor} {leak:.2f}" for factor, leak in leaks if leak >= PARTLY
-        ],
-    }
-    return " ".join(f"{text}: {', '.join(found)}." for text, found in groups.items() if found)
-
-
-def describe(evaluation: Evaluation, partition: str) -> str:
-    """The factors that a partition predicts, best first, as the predicate of a sentence."""
-    levels = {name: above_chance(evaluation, partition, name) for name in evaluation.factors}
-    ranked = sorted(levels, key=lambda name: -levels[name])
-    well = [_with_score(evaluation, partition, f) for f in ranked if levels[f] >= PREDICTS]
-    partly = [
-        _with_score(evaluation, partition, f) for f in ranked if PARTLY <= levels[f] < PREDICTS
-    ]
-    clauses = [", ".join(well)] * bool(well) + [f"partly {', '.join(partly)}"] * bool(partly)
-    return f"predicts {'; '.join(clauses) or 'no factor much better than chance'}."
-
-
-def _with_score(evaluation: Evaluation, partition: str, factor: str) -> str:
-    score = evaluation.scores[partition][factor]
-    if factor in evaluation.discrete:
-        return f"{factor} (accuracy {score:.2f}, chance {evaluation.chance[factor]:.2f})"
-    return f"{factor} (R² {score:.2f})"
 
 
 def _check_free(folder: Path, names: Sequence[str]) -> None:
@@ -202,8 +147,12 @@ def _template() -> jinja2.Template:
     return environment.from_string(source)
 
 
-def _source(png: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(png.read_bytes()).decode("ascii")
+def _image(png: Path, scale: float) -> dict[str, Any]:
+    """A picture for the page: enlarged as far as the column is wide, at least to its size."""
+    width = imageio.improps(png).shape[1]
+    scale = max(min(scale, COLUMN // width), min(scale, 1))
+    source = "data:image/png;base64," + base64.b64encode(png.read_bytes()).decode("ascii")
+    return {"width": int(width * scale), "pixels": scale > 1, "source": source}
 
 
 def _save_chart(path: Path, evaluation: Evaluation) -> dict[str, Any] | None:
@@ -213,11 +162,4 @@ def _save_chart(path: Path, evaluation: Evaluation) -> dict[str, Any] | None:
     except ImportError:
         return None
     chart.savefig(path, dpi=CHART_DPI)
-    width = imageio.improps(path).shape[1] // 2
-    return {
-        "file": CHART,
-        "caption": CHART_CAPTION,
-        "source": _source(path),
-        "width": width,
-        "pixels": False,
-    }
+    return {"kind": "chart", "partition": "", "file": CHART, **_image(path, 0.5)}

@@ -702,7 +702,7 @@ class TestSeeds:
         [
             (
                 lambda x: x.numpy()[:, ::-1],
-                r"ndarray of shape \(60, 1, 4, 4\) for images of shape \(60, 1, 4, 4\): expected a",
+                r"ndarray of shape \(60, 1, 4, 4\) for images of shape \(60, 1, 4, 4\)",
             ),
             (lambda x: x[:3], r"Tensor of shape torch.Size\(\[3, 1, 4, 4\]\) for images"),
             (lambda x: None, "NoneType of shape None for images"),

@@ -218,7 +218,7 @@ class TestBadInput:
             evaluate(model, data[0].astype(np.int64), data[1])
 
     def test_no_images(self, model, data):
-        with pytest.raises(ValueError, match=r"shape \(0,\) .* N > 0"):
+        with pytest.raises(ValueError, match=r"shape \(0, 1, 2, 2\): .* N > 0"):
             evaluate(model, data[0][:0], {"yaw": np.zeros(0)})
 
 
@@ -231,8 +231,8 @@ class TestSplitting:
         twice, labels = np.concatenate([images, images]), {"label": np.tile(label, 2)}
         leaky = evaluate(model, twice, labels)
         grouped = evaluate(model, twice, labels, groups=np.tile(np.arange(150), 2))
-        assert leaky.informativeness["label"] > 0.8
-        assert grouped.informativeness["label"] < 0.7
+        assert leaky.informativeness["label"] > 0.7
+        assert grouped.informativeness["label"] < 0.65
         assert 60 <= grouped.tested_images <= 90
 
     def test_groups_that_do_not_fit_are_refused(self, model, data):
