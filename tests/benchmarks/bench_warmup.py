@@ -24,7 +24,8 @@ from torch import nn
 from pythae_gated import GatedBetaVAE, GatedBetaVAEConfig, PairedDataset
 from pythae_gated.callbacks import KLWarmup
 from pythae_gated.datasets import make_faces
-from pythae_gated.inference import as_images, decode, posterior
+from pythae_gated.datasets.images import as_images
+from pythae_gated.inference import decode, posterior
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 from networks import ConvDecoder, ConvEncoder
