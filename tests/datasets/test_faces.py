@@ -100,7 +100,7 @@ def test_an_image_depends_on_its_factors_only() -> None:
 
 @pytest.mark.parametrize("name", VALUES)
 def test_each_factor_changes_enough_pixels_to_be_learned(name: str) -> None:
-    """Half the squared error of the mean over a factor's values; VAEs ignore factors below this."""
+    """Half the squared error of the mean over its values: VAEs ignore a smaller effect."""
     _, factors = make_faces(100, image_size=32)
     images = faces._render(factors, 32) / 255
     values = np.unique(make_faces(1000, image_size=8)[1][name])
