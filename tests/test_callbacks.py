@@ -410,6 +410,7 @@ def test_whatever_is_saved_reloads_with_the_full_beta(with_eval, tmp_path):
     assert model.beta == 4.0
 
 
+@pytest.mark.filterwarnings("ignore:.*trains on images without pairs")
 def test_warns_if_the_pipeline_has_no_evaluation_data(tmp_path):
     pipeline = TrainingPipeline(
         make_model(), BaseTrainerConfig(str(tmp_path), num_epochs=2, no_cuda=True)

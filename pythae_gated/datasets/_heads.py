@@ -1,4 +1,4 @@
-"""The heads of `make_faces`: ellipsoids met by parallel rays, with a face drawn on the surface."""
+"""The renderer of `make_faces`: ellipsoids under parallel rays, a face drawn on the surface."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Values = NDArray[Any]  # (B,), one a head; float64 but for the identity
-Pixels = NDArray[Any]  # float32, (B, S, S) or what broadcasts to it
+Values = NDArray[Any]  # (B,), one per head; float64, int64 for the identity
+Pixels = NDArray[Any]  # float32, broadcastable to (B, S, S)
 Factors = dict[str, Values]
 
 
 def render_heads(factors: Factors, looks: Factors, size: int) -> Pixels:
     """Render B heads in these poses, with these expressions and looks, each name -> (B,).
 
-    Pixels are computed by elementwise operations alone: how a matrix product rounds depends on
-    its number of rows, and an image must not depend on how many others are rendered with it.
+    All operations are elementwise: the rounding of a matrix product depends on its number of
+    rows, and an image must not depend on the others in its batch.
 
     Returns:
         The images, (B, size, size), as whole numbers from 0 to 255.
@@ -51,7 +51,7 @@ def _make_solids(view: _View, looks: Factors) -> tuple[_Ellipsoid, _Ellipsoid, _
 
 
 class _View:
-    """How B heads are turned, and where the pixels lie: x to the right, y up, z to the viewer.
+    """Rotations of B heads, and pixel coordinates: x to the right, y up, z to the viewer.
 
     The image reaches from -1 to 1 in x and y.
     """
@@ -75,7 +75,7 @@ class _View:
 
 
 class _Ellipsoid:
-    """Where the rays meet B ellipsoids that turn with the head, after scaling to the unit sphere.
+    """Intersection of the rays with B ellipsoids that turn with the head, on the unit sphere.
 
     With A = diag(1 / radii) turn^T, the point (x, y, z) lies at u = A (x, y, z) on that sphere.
     Let w = A_z / |A_z|, the ray's direction there, and P_i = A_i - (w . A_i) w. Then, from the
@@ -136,7 +136,7 @@ def _draw_face(image: Pixels, head: _Ellipsoid, looks: Factors, sharpness: float
         _per_image(looks[name]) for name in ("brow", "smile", "mouth", "eye_gap", "eye_size")
     )
     across, up = np.abs(head.coordinate(0)), head.coordinate(1)  # faces are symmetric
-    # The back of the head has the same two coordinates: move it out of the features' reach.
+    # The back of the head has the same two coordinates: no feature is drawn there.
     np.copyto(across, 9.0, where=head.coordinate(2) < 0.0)
 
     distance = ((across - gap) / size) ** 2 + ((up - 0.14) / (0.9 * size)) ** 2

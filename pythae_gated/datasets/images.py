@@ -60,11 +60,13 @@ def open_images(data: Any, image_key: Any = None) -> "ImageReader":
         data: Images (N, *input_dim), an array, tensor, memmap or HDF5 dataset; a data frame of
             numbers; a list of arrays, tensors or PIL images; a map-style dataset whose item i is
             an image, (image, ...) or {"data": image}; a `PairedDataset`; or a `Subset` of one of
-            these. It is never copied as a whole.
+            these. PIL images become (C, H, W). Worker processes open a memmap by its file name,
+            unless it is of mode "c" or a part that is not contiguous: those are sent whole.
         image_key: The key or position of the image in an item of a dataset, if it is another.
 
     Raises:
-        ValueError: If the data is of another type, empty, masked or not finite.
+        ValueError: If the data is of another type, empty or masked, or images in memory are not
+            finite.
 
     Example:
         >>> reader = open_images([np.full((1, 2, 2), 51 * i, dtype=np.uint8) for i in range(6)])
@@ -174,8 +176,8 @@ def _check_type(data: Any) -> None:
             f"data is a {name}: expected an array, tensor, memmap, list of images, or dataset "
             "with __getitem__ and __len__"
         )
-    shape = tuple(getattr(data, "shape", (1, 1)))
-    if len(shape) < 2 or len(data) == 0:
+    shape = tuple(getattr(data, "shape", (len(data), 1)))
+    if len(shape) < 2 or 0 in shape:
         raise ValueError(f"data is a {name} of shape {shape}: expected (N, *input_dim), N > 0")
     if np.ma.is_masked(data):
         raise ValueError("data has masked pixels: replace them, as in data.filled(0)")

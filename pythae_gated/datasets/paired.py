@@ -20,7 +20,7 @@ from pythae_gated.partitions import SELF, Partitions
 
 
 class PairedDataset(Dataset[DatasetOutput]):
-    """Pairs of images for a gated model, from labels that may be partial.
+    """Pairs of images for a gated model, from labels that may be incomplete.
 
     Item i is a `DatasetOutput` of `data` and `target` (*input_dim; float32), `gate` (K,) of bool,
     `partitions` and, if given, `labels`. The kind of pair is drawn first, by weight:
@@ -31,13 +31,11 @@ class PairedDataset(Dataset[DatasetOutput]):
     - A *self pair*: the image is its own target; the rest is open, or all if there is no rest.
 
     In a DataLoader, and so in Pythae's trainers, each batch is read at once. Since rows follow
-    the kinds, not the items, fit samplers to the images themselves.
+    the kinds, not the items, fit Pythae's samplers to the images themselves.
 
     Args:
-        data: Images (N, *input_dim), an array, tensor or memmap, never copied as a whole; a data
-            frame of numbers; a list of arrays, tensors or PIL images; or a map-style dataset
-            whose item i is an image, (image, ...) or {"data": image}. uint8 becomes float32 in
-            [0, 1], other floats float32, and PIL images (C, H, W).
+        data: Images (N, *input_dim) of any kind that `open_images` takes: an array, tensor,
+            memmap, list or map-style dataset, for example. uint8 becomes float32 in [0, 1].
         partitions: `model.partitions`; or name -> size, in which case partitions without labels
             are the rest (a warning shows the `rest=[...]` that the model's config must have).
         factors: Partition -> labels, (N,) or (N, F) for several columns that must all be equal:
@@ -46,10 +44,9 @@ class PairedDataset(Dataset[DatasetOutput]):
         pairs: Partition -> (M, 2) indices of items known to share its factor, without labels.
         tolerance: Partition -> the largest distance between the labels of two partners, which
             then are numbers; Euclidean for several columns. Each partner is equally likely.
-            Angles that wrap around are given as two columns, cosine and sine: two angles at most
-            d apart are then at most 2 sin(d / 2) apart.
+            Give angles as two columns, cosine and sine, and 2 sin(d / 2) for a difference of d.
         weights: Partition or `"self"` -> relative frequency. Default: 1 each.
-        labels: Numbers (N, ...) to pass on with the data, for example to callbacks.
+        labels: Numbers (N, ...) to pass on with the data.
         unknown: A label that means unknown too, such as -1, or a list of them, for all factors;
             or a mapping from partition to either. A value that never occurs gives a warning.
         image_key: The key or position of the image in an item of a dataset, if it is another.

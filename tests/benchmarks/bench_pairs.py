@@ -1,7 +1,7 @@
-"""Measure the making and fetching of pairs. Prints Markdown.
+"""Benchmark the index of pairs and their loading. Prints Markdown.
 
-Run it as `python tests/benchmarks/bench_pairs.py`. Loading and epochs are ratios against Pythae's
-own `BaseDataset` and `BetaVAE` in the same run, taken in turn; the median is shown.
+Run it as `python tests/benchmarks/bench_pairs.py`. Loading and epochs are ratios to Pythae's
+own `BaseDataset` and `BetaVAE`, timed alternately in the same run; the median is printed.
 """
 
 import logging
@@ -26,13 +26,13 @@ N_IMAGES, SIZES = 20_000, {"pose": 4, "rest": 6}
 
 
 def high_water_mark() -> int:
-    """The most memory that this process has held since it was last cleared, in bytes (Linux)."""
+    """The peak memory of this process since it was last reset, in bytes (Linux)."""
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
 def measure(name: str, make: Callable[[], Candidates], n: int, draws: int) -> None:
-    """One line: seconds to build, bytes a label at the peak, and partners a second."""
+    """Print seconds to build, bytes per label, and partners drawn per second."""
     Path("/proc/self/clear_refs").write_text("5")
     before = high_water_mark()
     start = time.perf_counter()
@@ -53,9 +53,9 @@ def group(labels: np.ndarray) -> Groups:
 
 
 def bench_index() -> None:
-    """The index at scale."""
+    """The index of many labels."""
     rng = np.random.default_rng(0)
-    print("| index | seconds | bytes resident | bytes at the peak | partners a second |")
+    print("| index | seconds | bytes per label | at the peak | partners per second |")
     print("| --- | --- | --- | --- | --- |")
     n = 10_000_000
     labels = rng.integers(0, 100_000, n)
@@ -90,7 +90,7 @@ def make_trainer(gated: bool, batch_size: int, folder: str) -> BaseTrainer:
 
 
 def bench_trainer() -> None:
-    """Loading, and whole epochs, through Pythae's own trainer."""
+    """Loading, and whole epochs, in Pythae's trainer."""
     print(
         "\n| batch | loading a pair / an image | an epoch, gated / ungated |\n| --- | --- | --- |"
     )
@@ -108,13 +108,13 @@ def bench_trainer() -> None:
 
 
 def run_through(loader: Iterable[object]) -> None:
-    """Fetch every batch and let it go, as a training loop does."""
+    """Iterate over a loader without keeping its batches."""
     for _ in loader:
         pass
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """How long it takes."""
+    """The run time of a function."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start

@@ -15,7 +15,7 @@ def codes_of(labels, unknown=None):
     return encode_labels(*read_labels(labels, "pose", unknown)).tolist()
 
 
-class Frame:  # what numpy sees of a data frame's column
+class Frame:  # converts to an array, as the column of a data frame does
     def __init__(self, values):
         self.values = values
 

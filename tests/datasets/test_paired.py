@@ -34,7 +34,7 @@ IMAGES = np.repeat(np.arange(N, dtype=np.float32), 16).reshape(N, 1, 4, 4) / N
 
 
 def number(images):
-    """Which image is it? Each is constant, of value index / N."""
+    """The index of each image: image i is constant, of value i / N."""
     return (images[:, 0, 0, 0] * N).round().long()
 
 
@@ -82,7 +82,7 @@ class TestPairs:
         dataset = PairedDataset(IMAGES, Partitions({"latent": 2}, rest=["latent"]))
         assert dataset[5].gate.tolist() == [True]
 
-    def test_labels_are_those_of_the_items_in_place(self):
+    def test_labels_belong_to_the_items_that_replace_others(self):
         labels = np.full(N, np.nan)
         labels[:10] = 1.0
         dataset = PairedDataset(
@@ -92,7 +92,7 @@ class TestPairs:
         assert (number(batch["data"]) == batch["labels"]).all()
         assert (batch["labels"] < 10).all()
 
-    def test_pairs_follow_torchs_seed_and_differ_from_one_access_to_the_next(self):
+    def test_pairs_follow_torchs_seed_and_differ_between_accesses(self):
         dataset = PairedDataset(IMAGES, PARTITIONS, {"pose": POSE}, weights={"self": 0})
         torch.manual_seed(0)
         first, second = batch_of(dataset)["target"], batch_of(dataset)["target"]
@@ -143,7 +143,7 @@ class TestData:
         assert item.data.dtype == torch.float32
         assert torch.equal(item.data, data[5].float())
 
-    def test_memmaps_and_read_only_arrays_are_taken_as_they_are(self, tmp_path):
+    def test_memmaps_are_not_copied(self, tmp_path):
         np.save(tmp_path / "images.npy", IMAGES)
         memmap = np.load(tmp_path / "images.npy", mmap_mode="r")
         with warnings.catch_warnings():
@@ -152,14 +152,14 @@ class TestData:
             assert dataset.images.data is memmap
             assert (number(batch_of(dataset)["data"]) == torch.arange(N)).all()
 
-    def test_nothing_the_user_has_is_changed(self):
+    def test_changing_a_batch_leaves_the_data_unchanged(self):
         data = IMAGES.copy()
         batch = batch_of(PairedDataset(data, PARTITIONS, {"pose": POSE}))
         batch["data"].zero_()
         batch["target"].zero_()
         assert np.array_equal(data, IMAGES)
 
-    def test_nan_is_found_at_once_in_memory_and_when_fetched_from_a_memmap(self, tmp_path):
+    def test_nan_is_found_at_once_in_memory_and_when_read_from_a_memmap(self, tmp_path):
         data = np.repeat(IMAGES, 40, axis=0)
         data[1234, 0, 1, 1] = np.nan
         labels = np.arange(len(data)) % 4
@@ -176,7 +176,7 @@ class TestData:
 
 class TestLoading:
     @pytest.mark.parametrize("workers", [0, 2])
-    def test_torchs_loader_takes_it_with_its_own_collation(self, workers):
+    def test_torchs_loader_collates_it_by_default(self, workers):
         dataset = PairedDataset(IMAGES, PARTITIONS, {"pose": POSE}, labels=POSE)
         torch.manual_seed(0)
         loader = DataLoader(dataset, 32, shuffle=True, num_workers=workers)
@@ -231,7 +231,7 @@ class TestLoading:
             dataset[N]
 
     @pytest.mark.parametrize("workers", [0, 2])
-    def test_pythaes_training_pipeline_takes_it(self, workers, tmp_path):
+    def test_pythaes_training_pipeline_trains_on_it(self, workers, tmp_path):
         config = GatedBetaVAEConfig(
             input_dim=(1, 4, 4), latent_dim=5, partitions=PARTITIONS.sizes, rest=["identity"]
         )
@@ -256,7 +256,7 @@ class TestLoading:
 
 class TestSplit:
     @pytest.mark.parametrize("seed", [None, 0])
-    def test_never_leaves_its_items(self, seed):
+    def test_partners_are_among_the_items_of_the_split(self, seed):
         dataset = PairedDataset(IMAGES, PARTITIONS, {"pose": POSE}, labels=np.arange(N))
         chosen = np.random.default_rng(0).permutation(np.arange(30, 50))
         part = dataset.split(chosen, seed=seed)
@@ -359,7 +359,7 @@ class TestBadInput:
 
 
 class Photographs(torch.utils.data.Dataset):
-    """In the manner of torchvision: an image and its label for an index."""
+    """As in torchvision: item i is an image and its label."""
 
     def __init__(self, broken=None):
         self.broken = broken
@@ -409,12 +409,12 @@ class TestOtherSupervision:
         assert (gate.sum(1) == 1).all()
         assert (gate.mean(0) - 0.25).abs().max() < 0.05
 
-    def test_a_target_that_agrees_on_more_opens_the_drawn_partition_alone(self):
+    def test_a_target_that_shares_two_factors_opens_one_partition_only(self):
         factors = {"pose": np.zeros(N, dtype=int), "identity": np.zeros(N, dtype=int)}
         batch = batch_of(PairedDataset(IMAGES, BOTH, factors, weights={"self": 0}))
         assert (batch["gate"].sum(1) == 1).all()
 
-    def test_the_summary_counts_what_there_is(self):
+    def test_the_summary_counts_labels_and_groups(self):
         labels = POSE.copy()
         labels[:6] = -1
         labels[6] = 99
@@ -476,7 +476,7 @@ class TestOtherData:
         assert torch.equal(got, batch_of(expected)["target"])
 
     @pytest.mark.parametrize("workers", [0, 1])
-    def test_a_file_that_fails_names_itself(self, workers):
+    def test_an_item_that_fails_to_load_is_named(self, workers):
         dataset = PairedDataset(Photographs(broken=13), PARTITIONS, {"pose": POSE}, seed=0)
         loader = DataLoader(dataset, 20, num_workers=workers)
         with pytest.raises(PairingError, match=r"item 13 .* cannot open photograph_13\.png"):
@@ -513,7 +513,7 @@ class TestOtherData:
             batch_of(PairedDataset(data, PARTITIONS, {"pose": POSE}))["target"].shape[1:] == shape
         )
 
-    def test_a_transform_sees_data_and_targets_apart(self):
+    def test_a_transform_is_called_for_data_and_for_targets(self):
         calls = []
 
         def brighten(images):
@@ -702,9 +702,9 @@ class TestSeeds:
         [
             (
                 lambda x: x.numpy()[:, ::-1],
-                r"ndarray of shape \(60, 1, 4, 4\) for images of shape \(60, 1, 4, 4\)",
+                r"a ndarray of shape .* for images of shape \(60, 1, 4, 4\): expected a",
             ),
-            (lambda x: x[:3], r"Tensor of shape torch.Size\(\[3, 1, 4, 4\]\) for images"),
+            (lambda x: x[:3], r"a Tensor of shape torch\.Size\(\[3, 1, 4, 4\]\) for images"),
             (lambda x: None, "NoneType of shape None for images"),
         ],
     )

@@ -52,11 +52,11 @@ def make_line(run, settings=TINY_SETTINGS, **result):
 def test_the_documents_show_the_tables_of_the_committed_results():
     results = Lines(study.RESULTS / "study.jsonl", Settings()).results
     expected = tables.make_tables(results)
-    texts = [path.read_text() for path in study.DOCUMENTS]
-    for text in texts:
+    documents = [path.read_text() for path in study.DOCUMENTS]
+    for text in documents:
         assert tables.fill_tables(text, expected) == text, "run study.py --report"
     for name, table in expected.items():
-        assert name == "at-a-glance" or table in "".join(texts), name
+        assert name == "at-a-glance" or table in "".join(documents), name
 
 
 def test_only_text_between_markers_is_replaced():

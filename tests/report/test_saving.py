@@ -85,7 +85,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def data():
-    """Images whose first pixel is the yaw and whose last tells the age."""
+    """Images whose first pixel is the yaw and whose last determines the age."""
     images = np.random.default_rng(0).uniform(size=(80, 1, 2, 2)).astype(np.float32)
     age = (images[:, 0, 1, 1] > 0.5).astype(int)
     return images, {"yaw": images[:, 0, 0, 0].copy(), "age": age}
