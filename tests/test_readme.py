@@ -24,7 +24,7 @@ def readers_session(tmp_path_factory):
     folder, printed = tmp_path_factory.mktemp("reader"), []
     names = {"printed": printed}
     scripts = re.findall(BLOCKS, README.read_text(), re.DOTALL)
-    assert len(scripts) >= 7
+    assert len(scripts) >= 5
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         first = scripts[0].replace("print(", "printed.append(")
