@@ -18,7 +18,7 @@ from pythae_gated.partitions import Partitions
 Picture: TypeAlias = npt.NDArray[np.uint8]
 
 GAP, GROUP_GAP = 2, 8  # pixels between images, and between groups of images
-SMALLEST = 64  # pixels a side, to which `save_png` enlarges images
+MIN_SIDE = 64  # pixels, to which `save_png` and the report enlarge images
 
 
 def tile(
@@ -27,6 +27,7 @@ def tile(
     rows: Images | None = None,
     columns: Images | None = None,
     groups: Partitions | Sequence[int] | None = None,
+    min_side: int = 1,
 ) -> Picture:  # (height, width) or (height, width, 3)
     """Lay out a grid of images as one picture.
 
@@ -37,6 +38,7 @@ def tile(
         columns: C images to show above the columns, separated by a wider gap.
         groups: Numbers of successive rows that belong together, separated by wider gaps; or
             partitions, whose sizes are these numbers.
+        min_side: Images with a shorter side, in pixels, are enlarged by a whole number.
 
     Raises:
         ValueError: If the shapes do not fit together, or an image contains NaN or infinity.
@@ -59,7 +61,9 @@ def tile(
             headers = torch.cat([torch.ones_like(headers[:1]), headers])
         grid = torch.cat([headers[None], grid])
         wide_rows = [1, *(start + 1 for start in wide_rows)]
-    return _paste(grid, wide_rows, wide_columns)
+    scale = math.ceil(min_side / min(grid.shape[-2:]))
+    enlarged = grid.repeat_interleave(scale, -1).repeat_interleave(scale, -2)
+    return _paste(enlarged, wide_rows, wide_columns)
 
 
 def save_png(
@@ -84,10 +88,9 @@ def save_png(
     path = Path(path)
     if path.suffix.lower() != ".png":
         raise ValueError(f"{str(path)!r} does not end in .png")
-    picture = tile(images, rows=rows, columns=columns, groups=groups)
+    picture = tile(images, rows=rows, columns=columns, groups=groups, min_side=MIN_SIDE)
     path.parent.mkdir(parents=True, exist_ok=True)
-    scale = math.ceil(SMALLEST / min(images.shape[-2:]))
-    imageio.imwrite(path, picture.repeat(scale, axis=0).repeat(scale, axis=1))
+    imageio.imwrite(path, picture)
     return path
 
 

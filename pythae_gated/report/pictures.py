@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pythae_gated.datasets.images import ImageReader
 from pythae_gated.partitions import Partitions
 from pythae_gated.plots.grids import reconstructions, swap_grid, traversals, variations
-from pythae_gated.plots.layout import Picture, tile
+from pythae_gated.plots.layout import MIN_SIDE, Picture, tile
 
 REFERENCE = 1_000  # images that give the range of each dimension
 SPAN, STEPS = 2.0, 7
@@ -47,29 +47,31 @@ def plan(
 
     def swapped(name: str) -> Picture:
         grid = swap_grid(model, rows, columns, name, partitions=partitions)
-        return tile(grid, rows=rows, columns=columns)
+        return tile(grid, rows=rows, columns=columns, min_side=MIN_SIDE)
 
     def overview(_: str) -> Picture:
         first = shown[:1]
         grids = [swap_grid(model, columns, first, name, partitions=partitions) for name in names]
         left = first.expand(len(names), -1, -1, -1)
-        return tile(np.stack([grid[:, 0] for grid in grids]), rows=left, columns=columns)
+        return tile(
+            np.stack([grid[:, 0] for grid in grids]), rows=left, columns=columns, min_side=MIN_SIDE
+        )
 
     def reconstructed(_: str) -> Picture:
-        return tile(reconstructions(model, shown[:RECONSTRUCTED]))
+        return tile(reconstructions(model, shown[:RECONSTRUCTED]), min_side=MIN_SIDE)
 
     def traversed(name: str) -> Picture:
         grid = traversals(
             model, shown[:1], partitions=partitions, steps=STEPS, span=SPAN, data=reference
         )
-        return tile(grid[partitions.slices[name]])
+        return tile(grid[partitions.slices[name]], min_side=MIN_SIDE)
 
     def varied(name: str) -> Picture:
         generator = torch.Generator().manual_seed(seed)
         grid = variations(
             model, rows, name, VARIATIONS, partitions=partitions, generator=generator
         )
-        return tile(grid, rows=rows)
+        return tile(grid, rows=rows, min_side=MIN_SIDE)
 
     def figure(kind: str, draw: Callable[[str], Picture], number: int = 0) -> Figure:
         name = names[number - 1] if number else ""

@@ -1,7 +1,6 @@
 """save_report: evaluate, draw the pictures, write the page."""
 
 import base64
-import math
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -18,11 +17,10 @@ from pythae_gated.metrics.evaluation import SIGNIFICANT, Evaluation
 from pythae_gated.metrics.factors import Factors
 from pythae_gated.partitions import Partitions
 from pythae_gated.plots.chart import importance_chart
-from pythae_gated.plots.layout import SMALLEST, check_channels
+from pythae_gated.plots.layout import check_channels
 from pythae_gated.report.pictures import COLUMNS, ROWS, SPAN, plan
 
 PAGE, EVALUATION, CHART = "report.html", "evaluation.json", "importance.png"
-COLUMN = 820  # pixels, the width of the text
 CHART_DPI = 144  # twice the resolution of the page
 
 
@@ -107,11 +105,10 @@ def save_report(
         )
     folder.mkdir(parents=True, exist_ok=True)
     evaluation.save(folder / EVALUATION)
-    scale = math.ceil(SMALLEST / min(shown.shape[-2:]))
     drawn = []
     for figure in figures:
         imageio.imwrite(folder / figure.file, figure.draw())
-        drawn.append(vars(figure) | _image(folder / figure.file, scale))
+        drawn.append(vars(figure) | _image(folder / figure.file, 1))
     name = type(model).__name__
     page = _template().render(
         title=f"What {name} has learned" if title is None else title,
@@ -148,11 +145,9 @@ def _template() -> jinja2.Template:
 
 
 def _image(png: Path, scale: float) -> dict[str, Any]:
-    """A picture for the page: enlarged as far as the column is wide, at least to its size."""
-    width = imageio.improps(png).shape[1]
-    scale = max(min(scale, COLUMN // width), min(scale, 1))
+    """The width and the source of a picture on the page."""
     source = "data:image/png;base64," + base64.b64encode(png.read_bytes()).decode("ascii")
-    return {"width": int(width * scale), "pixels": scale > 1, "source": source}
+    return {"width": int(scale * imageio.improps(png).shape[1]), "source": source}
 
 
 def _save_chart(path: Path, evaluation: Evaluation) -> dict[str, Any] | None:

@@ -224,6 +224,7 @@ class TestSentences:
             scores={"pose": {"yaw": 0.99, "age": 0.55}, "person": {"yaw": 0.5, "age": 0.97}},
             share={"pose": {"yaw": 1.0, "age": 0.2}, "person": {"yaw": 0.0, "age": 0.8}},
             chance={"yaw": 0.0, "age": 0.5},
+            p_values={name: {"yaw": 0.005, "age": 0.005} for name in SIZES},
             leakage={"yaw": 0.5, "age": 0.1},
             kl=np.array([3.0, 0.01, 0.01, 0.01]),
         )
