@@ -1,149 +1,187 @@
-"""Labels of any type as numbers: which items agree, and which are unknown."""
+"""Labels of any type as arrays: which values are known, and which are equal."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from numbers import Real
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
-
-from pythae_gated.errors import PairingError
 
 UNKNOWN = -1
 
-Codes = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float64]
+Codes = NDArray[np.int32]
+Mask = NDArray[np.bool_]
 
 
-def encode_labels(labels: Any, name: str, unknown: Any = None) -> Codes:  # (N,)
-    """Number the distinct labels of one factor; an unknown one is -1.
+def read_labels(
+    labels: Any, name: str, unknown: Any = None
+) -> tuple[NDArray[Any], Mask]:  # both (N,) or (N, F)
+    """Read labels of any type, and which of them are known.
+
+    None, NaN, NaT, `pandas.NA`, masked entries and the values of `unknown` are missing. The
+    values at missing entries are meaningless.
 
     Args:
-        labels: Shape (N,), or (N, F) for several columns that must all agree: an array, list,
-            tensor or data frame of ints, texts, or floats that agree exactly. NaN and None are
-            unknown, and an item unknown in one column is unknown.
-        name: The partition that the factor belongs to, for the error's text.
-        unknown: A value, such as -1, that means unknown too.
+        labels: Shape (N,) or (N, F): a list, array, masked array, tensor, Series or data frame.
+            One missing entry does not change the type of the others: integers stay integers.
+        name: The factor's name, for error messages.
+        unknown: A value that stands for a missing label, or a list, tuple or set of such values.
+            They are compared in the dtype of the labels, so -99.9 is found in float32 labels;
+            the string "-1" matches -1.
+
+    Returns:
+        The values, of numpy kind b, i, u, f, U, M or m, or object if types are mixed; and a mask
+        of the same shape, True where known.
 
     Raises:
-        PairingError: Where the labels have another shape, or all are unknown.
+        ValueError: If the shape is another one, or a label is not hashable.
 
     Example:
-        >>> encode_labels(["left", None, "up", "left"], "pose").tolist()
+        >>> values, known = read_labels(["left", None, "up", float("nan")], "pose")
+        >>> values.dtype.kind, known.tolist()
+        ('U', [True, False, True, False])
+    """
+    try:
+        array = _as_array(labels)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"the labels of {name!r} cannot be read ({error}): expected numbers or strings, or "
+            "rows of equal length"
+        ) from None
+    known = ~np.ma.getmaskarray(array)
+    values = np.ma.getdata(array)
+    if values.ndim not in (1, 2) or 0 in values.shape or values.dtype.kind in "cV":
+        raise ValueError(
+            f"the labels of {name!r} are a {type(labels).__name__} of shape {values.shape} and "
+            f"dtype {values.dtype}: expected (N,) or (N, columns), N > 0, of numbers or strings"
+        )
+    if values.dtype == object:
+        known = ~_each(_is_missing, values)
+        values[~known] = None
+        values = _narrowed(values, known)
+    if values.dtype.kind in "fMm":
+        known &= values == values  # NaN and NaT differ from themselves
+    for value in _as_list(unknown):
+        known &= ~_equals(values, value)
+    return _narrowed(values, known), known
+
+
+def encode_labels(values: NDArray[Any], known: Mask) -> Codes:  # (N,)
+    """Number the distinct labels in order of appearance; unknown labels are -1.
+
+    Args:
+        values: As from `read_labels`, (N,) or (N, F); labels are equal if all columns are.
+        known: Of the same shape; a row with an unknown column is unknown.
+
+    Example:
+        >>> encode_labels(*read_labels(["left", None, "up", "left"], "pose")).tolist()
         [0, -1, 1, 0]
     """
-    table = _as_table(labels, name)
-    columns = [table] if table.ndim == 1 else list(table.T)
-    codes = _number(columns[0], unknown)
-    for column in columns[1:]:
-        more = _number(column, unknown)
-        joint = codes * (more.max() + 1) + more  # int64, and at most N distinct values each
-        codes = _number(np.where((codes < 0) | (more < 0), UNKNOWN, joint), UNKNOWN)
-    if (codes == UNKNOWN).all():
-        raise PairingError(_all_unknown(name, len(codes)))
-    return codes.astype(np.int32)
+    rows = np.asarray(known.reshape(len(known), -1).all(axis=1))
+    codes = np.zeros(rows.sum(), dtype=np.int64)
+    for column in values.reshape(len(known), -1)[rows].T:
+        numbers = _number(column)
+        codes = _number(codes * len(codes) + numbers) if codes.any() else numbers
+    result = np.full(len(rows), UNKNOWN, dtype=np.int32)
+    result[rows] = codes
+    return result
 
 
-def as_numbers(labels: Any, name: str, unknown: Any = None) -> Floats:  # (N, F)
-    """Continuous labels of one factor as floats; a row with an unknown value is all NaN.
-
-    Args:
-        labels: Shape (N,) or (N, F), of numbers. NaN and None are unknown.
-        name: The partition that the factor belongs to, for the error's text.
-        unknown: A value, such as -1, that means unknown too.
-
-    Raises:
-        PairingError: Where the labels have another shape or are no numbers, or all are unknown.
-
-    Example:
-        >>> as_numbers([10, None, 12.5], "pose").tolist()
-        [[10.0], [nan], [12.5]]
-    """
-    table = _as_table(labels, name)
-    if table.dtype == object:
-        known = [np.nan if _is_hole(value) else value for value in table.flat]
-        table = np.array(known).reshape(table.shape)
-    if table.dtype.kind not in "biuf":
-        raise PairingError(
-            f"the labels of {name!r} are of dtype {table.dtype}: a tolerance needs numbers; leave "
-            "it out, and labels that are equal make pairs"
-        )
-    values = table.astype(np.float64).reshape(len(table), -1)
-    if unknown is not None:
-        values[values == unknown] = np.nan
-    values[~np.isfinite(values).all(axis=1)] = np.nan
-    if np.isnan(values).all():
-        raise PairingError(_all_unknown(name, len(values)))
-    return values
+def _as_array(labels: Any) -> NDArray[Any]:
+    """A plain or masked array; an array of object if it comes from Python objects."""
+    if isinstance(labels, Tensor):
+        return (labels.float() if labels.dtype == torch.bfloat16 else labels).numpy(force=True)
+    if hasattr(labels, "isna"):  # pandas: arrays of float would lose integers beside NA
+        array = np.asarray(labels)
+        labels = np.asarray(labels.astype(object)) if array.dtype.kind == "f" else array
+    elif isinstance(labels, str) or not isinstance(labels, (Sequence, np.ndarray)):
+        labels = np.asarray(labels)
+    if isinstance(labels, np.ndarray):
+        if labels.ndim == 0 or labels.dtype.kind not in "OST":
+            return labels
+        labels = labels.tolist()
+    rows = [_unwrap(row) for row in labels]
+    if rows and all(isinstance(row, np.ndarray) for row in rows):
+        return np.ma.stack(rows)
+    array = np.array(rows, dtype=object)
+    set(array.flat)  # raises a TypeError if a label is not hashable, such as a row of other length
+    return array
 
 
-def are_floats(labels: Any) -> bool:
-    """Whether labels are floats, so that hardly two of them may agree."""
-    table = _as_array(labels)
-    if table.dtype != object:
-        return table.dtype.kind == "f"
-    return any(isinstance(value, float) and not _is_hole(value) for value in table.flat)
+def _unwrap(value: Any) -> Any:
+    """A scalar in place of a 0-d tensor or array, None in place of a masked entry."""
+    if isinstance(value, (list, tuple)):
+        return [_unwrap(element) for element in value]
+    if isinstance(value, Tensor):
+        value = _as_array(value)
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "backslashreplace")
+    return None if value is np.ma.masked else value
 
 
-def _as_array(labels: Any) -> npt.NDArray[Any]:
-    if isinstance(labels, Sequence):  # numpy would turn ["a", nan] into texts, 'nan' among them
-        return np.array(labels, dtype=object)
-    return labels.cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
-
-
-def _as_table(labels: Any, name: str) -> npt.NDArray[Any]:
-    table = _as_array(labels)
-    if table.ndim not in (1, 2) or 0 in table.shape:
-        raise PairingError(
-            f"the labels of {name!r} have shape {table.shape}: expected (N,) or (N, columns)"
-        )
-    return table
-
-
-def _all_unknown(name: str, n: int) -> str:
-    return (
-        f"all {n} labels of {name!r} are unknown; leave its factor out, and name {name!r} in the "
-        "rest"
-    )
-
-
-def _number(column: npt.NDArray[Any], unknown: Any) -> npt.NDArray[np.int64]:
-    if column.dtype == object:
-        codes: dict[Any, int] = {}
-        values = column.tolist()
-        holes = (_is_hole(v) or not _differs(v, unknown) for v in values)
-        numbers = [
-            UNKNOWN if hole else codes.setdefault(v, len(codes))
-            for v, hole in zip(values, holes, strict=True)
-        ]
-        return np.array(numbers, dtype=np.int64)
-    hole = column != column  # NaN, NaT
-    if unknown is not None:
-        hole = hole | (column == unknown)
-    if not hole.any():
-        return _rank(column)
-    ranks = np.full(len(column), UNKNOWN, dtype=np.int64)
-    ranks[~hole] = _rank(column[~hole])
-    return ranks
-
-
-def _rank(column: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """The place of each value among the distinct ones."""
-    if column.dtype.kind in "biu" and len(column):
-        low, high = int(column.min()), int(column.max())
-        if high - low <= 2 * len(column) and high < 2**63:  # counting is faster than sorting
-            offsets = column.astype(np.int64) - low
-            ranks: npt.NDArray[np.int64] = (np.bincount(offsets) > 0).cumsum() - 1
-            return ranks[offsets]
-    return np.unique(column, return_inverse=True)[1].astype(np.int64, copy=False)
-
-
-def _is_hole(value: Any) -> bool:
-    return value is None or _differs(value, value)
-
-
-def _differs(a: Any, b: Any) -> bool:
+def _is_missing(value: Any) -> bool:
     try:
-        return bool(a != b)
-    except TypeError:  # pandas.NA, which is not even equal to itself
-        return a is b
+        return value is None or bool(value != value)
+    except TypeError:  # pandas.NA has no truth value
+        return True
+
+
+def _narrowed(values: NDArray[Any], known: Mask) -> NDArray[Any]:
+    """Objects in the dtype that numpy finds for the known ones, if it keeps them as they are."""
+    if values.dtype != object:
+        return values
+    found = values[known].tolist()
+    plain = np.array(found)
+    if plain.dtype.kind not in "biufU" or plain.tolist() != found:
+        return values
+    narrow = np.zeros(values.shape, dtype=plain.dtype)
+    narrow[known] = plain
+    return narrow
+
+
+def _as_list(unknown: Any) -> list[Any]:
+    unknown = _unwrap(unknown)
+    if isinstance(unknown, str) or not isinstance(unknown, Collection):
+        unknown = [unknown]
+    return [value for value in map(_unwrap, unknown) if not _is_missing(value)]
+
+
+def _equals(values: NDArray[Any], value: Any) -> Mask:
+    """Where labels equal a value, in their own dtype; the string "-1" equals the number -1."""
+    kind = values.dtype.kind
+    if kind == "O":
+        return _each(partial(_is_same, value), values)
+    if kind == "U" or isinstance(value, str):
+        return np.isin(values, [label for label in np.unique(values) if _is_same(value, label)])
+    equal: Mask = values == value
+    if kind == "f" and isinstance(value, Real):
+        with np.errstate(over="ignore"):  # Python floats may come from float32 labels
+            equal |= (values == values.dtype.type(value)) | (values == np.float32(value))
+    return equal
+
+
+def _is_same(a: Any, b: Any) -> bool:
+    if isinstance(a, str) == isinstance(b, str):
+        return bool(a == b)
+    try:
+        return float(a) == float(b)
+    except (TypeError, ValueError):
+        return False
+
+
+def _each(function: Callable[[Any], bool], values: NDArray[Any]) -> Mask:
+    return np.fromiter(map(function, values.flat), np.bool_, values.size).reshape(values.shape)
+
+
+def _number(column: NDArray[Any]) -> NDArray[np.int64]:
+    """The place of each value among the distinct ones, in order of appearance."""
+    if column.dtype == object:
+        places: dict[Any, int] = {}
+        return np.array([places.setdefault(value, len(places)) for value in column])
+    _, first, inverse = np.unique(column, return_index=True, return_inverse=True)
+    return first.argsort().argsort()[inverse]
