@@ -1,7 +1,8 @@
 """Labels of any type as arrays: which values are known, and which are equal."""
 
-from collections.abc import Callable, Collection, Sequence
-from functools import partial
+import warnings
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
@@ -37,13 +38,55 @@ def read_labels(
         of the same shape, True where known.
 
     Raises:
-        ValueError: If the shape is another one, or a label is not hashable.
+        ValueError: If the shape is another one, or a label is a container.
 
     Example:
         >>> values, known = read_labels(["left", None, "up", float("nan")], "pose")
         >>> values.dtype.kind, known.tolist()
         ('U', [True, False, True, False])
     """
+    values, known, _ = _read(labels, name, _as_list(unknown))
+    return values, known
+
+
+def read_factors(
+    factors: Mapping[str, Any], unknown: Any = None
+) -> dict[str, tuple[NDArray[Any], Mask]]:
+    """Read the labels of several factors as `read_labels` does, name -> (values, known).
+
+    Args:
+        factors: Name -> labels.
+        unknown: As for `read_labels`, for all factors; or a mapping from name to it. A value that
+            no label equals is likely a mistake and gives a warning.
+
+    Raises:
+        ValueError: As `read_labels`, or if `unknown` has another name than the factors.
+
+    Example:
+        >>> person, smile = [3, -1, 3], [-1, 0, 1]
+        >>> read = read_factors({"person": person, "smile": smile}, unknown={"person": -1})
+        >>> read["person"][1].tolist(), read["smile"][1].tolist()
+        ([True, False, True], [True, True, True])
+    """
+    by_name = unknown if isinstance(unknown, Mapping) else dict.fromkeys(factors, unknown)
+    for name in by_name.keys() - factors.keys():
+        raise ValueError(f"unknown has {name!r}: expected some of {', '.join(factors)}")
+    found, counts = {}, Counter[str]()
+    for name, labels in factors.items():
+        where = f"labels of {name!r}" if by_name is unknown else "labels"
+        values, known, hits = _read(labels, name, _as_list(by_name.get(name)))
+        for value, count in hits:
+            counts[f"unknown={value!r} does not occur in the {where}"] += count
+        found[name] = values, known
+    for text in counts.keys() - (+counts).keys():
+        warnings.warn(text, stacklevel=4)
+    return found
+
+
+def _read(
+    labels: Any, name: str, missing: list[Any]
+) -> tuple[NDArray[Any], Mask, list[tuple[Any, int]]]:
+    """The values, which are known, and how often each of the missing values occurs."""
     try:
         array = _as_array(labels)
     except (TypeError, ValueError) as error:
@@ -51,22 +94,24 @@ def read_labels(
             f"the labels of {name!r} cannot be read ({error}): expected numbers or strings, or "
             "rows of equal length"
         ) from None
-    known = ~np.ma.getmaskarray(array)
     values = np.ma.getdata(array)
     if values.ndim not in (1, 2) or 0 in values.shape or values.dtype.kind in "cV":
         raise ValueError(
             f"the labels of {name!r} are a {type(labels).__name__} of shape {values.shape} and "
             f"dtype {values.dtype}: expected (N,) or (N, columns), N > 0, of numbers or strings"
         )
+    known = ~np.ma.getmaskarray(array)
     if values.dtype == object:
         known = ~_each(_is_missing, values)
         values[~known] = None
         values = _narrowed(values, known)
     if values.dtype.kind in "fMm":
         known &= values == values  # NaN and NaT differ from themselves
-    for value in _as_list(unknown):
-        known &= ~_equals(values, value)
-    return _narrowed(values, known), known
+    equal = [known & _equals(values, value) for value in missing]
+    for mask in equal:
+        known = known & ~mask
+    counts = [int(mask.sum()) for mask in equal]
+    return _narrowed(values, known), known, list(zip(missing, counts, strict=True))
 
 
 def encode_labels(values: NDArray[Any], known: Mask) -> Codes:  # (N,)
@@ -153,13 +198,11 @@ def _as_list(unknown: Any) -> list[Any]:
 
 def _equals(values: NDArray[Any], value: Any) -> Mask:
     """Where labels equal a value, in their own dtype; the string "-1" equals the number -1."""
-    kind = values.dtype.kind
-    if kind == "O":
-        return _each(partial(_is_same, value), values)
-    if kind == "U" or isinstance(value, str):
-        return np.isin(values, [label for label in np.unique(values) if _is_same(value, label)])
+    if values.dtype.kind in "OU" or isinstance(value, str):
+        same = {label for label in set(values.flat) if _is_same(label, value)}
+        return _each(same.__contains__, values)
     equal: Mask = values == value
-    if kind == "f" and isinstance(value, Real):
+    if values.dtype.kind == "f" and isinstance(value, Real):
         with np.errstate(over="ignore"):  # Python floats may come from float32 labels
             equal |= (values == values.dtype.type(value)) | (values == np.float32(value))
     return equal
