@@ -1,29 +1,29 @@
-"""Person here, head pose there, on real photographs: the CMU Face Images.
+"""A beta-VAE and a gated beta-VAE on real photographs, the CMU Face Images.
 
     python examples/cmu_faces.py --data DIR
 
-DIR holds a folder for each person with PGM files named <person>_<pose>_<expression>_<eyes>_2.pgm
+DIR contains one folder per person, with PGM files <person>_<pose>_<expression>_<eyes>_2.pgm
 (64 x 60 pixels): the archive "CMU Face Images" (Tom Mitchell, Carnegie Mellon University, 1999)
-of the UCI Machine Learning Repository. Nothing of it is copied but into memory.
+of the UCI Machine Learning Repository.
 
-Person and pose are labelled, and the rest (eyes, expression, light) is left to a third partition.
-A fifth of the photographs is held out: training never sees them, not as targets either.
+Person and pose are labelled; all else (eyes, expression, lighting) is left to a third, unlabelled
+partition. A fifth of the photographs is held out; none of them is a training input or target.
 """
 
 import argparse
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import imageio.v3 as imageio
 import numpy as np
 import torch
-from networks import ConvDecoder, ConvEncoder
+from networks import make_networks
 from pythae.data.datasets import BaseDataset
 from pythae.models import BetaVAE, BetaVAEConfig
-from pythae.pipelines import TrainingPipeline
-from pythae.trainers import BaseTrainerConfig
 from torch.utils.data import Dataset, Subset
+from training import train
 
 from pythae_gated import GatedBetaVAE, GatedBetaVAEConfig, PairedDataset
 from pythae_gated.metrics import Evaluation, evaluate
@@ -33,50 +33,51 @@ PARTITIONS = {"pose": 4, "person": 4, "rest": 4}
 FACTORS = ("person", "pose", "expression", "eyes")
 BETA = 0.05  # on the half squared error, summed over pixels
 STEPS, BATCH = 4_000, 64
+LEARNING_RATE = 1e-3
 CHANNELS = (24, 48, 48)
 
 
 def main() -> None:
-    """Train and judge both models on each split, and print the mean."""
+    """Train and evaluate both models on each split, and print the mean."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the photographs")
     parser.add_argument("--output", type=Path, default=Path("output/cmu_faces"))
     parser.add_argument("--splits", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=STEPS, help="steps of 64 pairs")
+    parser.add_argument("--steps", type=int, default=STEPS, help="training steps of 64 pairs")
     args = parser.parse_args()
     started = time.perf_counter()
 
     images, factors = read_photographs(args.data)
     print(f"{len(images)} photographs of {len(set(factors['person']))} people")
-    found: dict[str, list[Evaluation]] = {"ungated": [], "gated": []}
+    evaluations: dict[str, list[Evaluation]] = {"ungated": [], "gated": []}
     for split in range(args.splits):
         held_out = hold_out(len(images), seed=split)
-        for name, runs in found.items():
+        for name, runs in evaluations.items():
             print(f"\nSplit {split + 1} of {args.splits}, {name}")
-            model = train(
+            model = fit(
                 name, images, factors, ~held_out, args.output, steps=args.steps, seed=split
             )
-            runs.append(judge(model, images, factors, held_out))
+            runs.append(evaluate_held_out(model, images, factors, held_out))
             print(runs[-1])
         if split == 0:
             shown = {name: labels[held_out] for name, labels in factors.items()}
             pictures = draw(model, images[held_out], shown, args.output)
 
-    table = as_markdown(found)
+    table = as_markdown(evaluations)
     (args.output / "cmu_faces.md").write_text(table)
     lines = [
         json.dumps({"model": name, **run.to_dict()})
-        for name, runs in found.items()
+        for name, runs in evaluations.items()
         for run in runs
     ]
     (args.output / "cmu_faces.jsonl").write_text("\n".join(lines) + "\n")
     print(f"\nMean of {args.splits} splits\n\n{table}")
-    print(f"Done in {(time.perf_counter() - started) / 60:.1f} minutes. Pictures lie in")
+    print(f"Done in {(time.perf_counter() - started) / 60:.1f} minutes. Pictures:")
     print("\n".join(f"  {path}" for path in pictures))
 
 
 def read_photographs(folder: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """All photographs of a folder, (N, 1, 32, 32) of uint8, and the labels in their names."""
+    """All photographs of a folder, uint8 (N, 1, 32, 32), and the labels in their file names."""
     paths = sorted(folder.glob("*/*_2.pgm"))
     if not paths:
         raise SystemExit(f"no photographs in {folder}: expected <person>/<person>_..._2.pgm")
@@ -97,18 +98,18 @@ def read_photograph(path: Path) -> np.ndarray:
         pixels = imageio.imread(path)
         halved = pixels.reshape(30, 2, 32, 2).mean(axis=(1, 3))
     except (OSError, ValueError, SyntaxError) as error:
-        raise SystemExit(f"{path} is no photograph of 64 x 60 pixels: {error}") from error
+        raise SystemExit(f"{path} is not an image of 64 x 60 pixels: {error}") from error
     return np.pad(halved.round().astype(np.uint8), ((1, 1), (0, 0)), mode="edge")[None]
 
 
 def hold_out(n: int, seed: int) -> np.ndarray:
-    """A mask (N,) that is true for a random fifth."""
+    """A mask (N,), true for a random fifth."""
     mask = np.zeros(n, dtype=bool)
     mask[np.random.default_rng(seed).permutation(n)[: n // 5]] = True
     return mask
 
 
-def train(
+def fit(
     name: str,
     images: np.ndarray,
     factors: dict[str, np.ndarray],
@@ -118,22 +119,23 @@ def train(
     steps: int,
     seed: int,
 ) -> BetaVAE:
-    """Train on the chosen photographs: as many steps and images decoded for both models."""
+    """Train the named model on the chosen photographs."""
     model, data, batch_size = prepare(name, images, factors, chosen, seed=seed)
-    fit(model, data, output, batch_size=batch_size, steps=steps, seed=seed)
+    train(model, output=output, seed=seed, **schedule(data, batch_size, steps))
     return model
 
 
 def prepare(
     name: str, images: np.ndarray, factors: dict[str, np.ndarray], chosen: np.ndarray, *, seed: int
 ) -> tuple[BetaVAE, Dataset, int]:
-    """The model of that name, untrained, with what it is trained on and the batch size."""
+    """The untrained model, "ungated" or "gated", its training data and its batch size.
+
+    Both models decode the same number of images per step.
+    """
     scaled = torch.from_numpy(images[chosen]).float() / 255
-    torch.manual_seed(seed)
-    networks = ConvEncoder(12, CHANNELS), ConvDecoder(12, scaled.mean(0), CHANNELS)
+    networks = make_networks(12, scaled.mean(0), CHANNELS, seed=seed)
     if name == "ungated":
         model = BetaVAE(BetaVAEConfig((1, 32, 32), latent_dim=12, beta=BETA), *networks)
-        # Of a pair, "target" decodes two images.
         return model, BaseDataset(scaled, torch.ones(len(scaled))), 2 * BATCH
     config = GatedBetaVAEConfig(
         (1, 32, 32), latent_dim=12, beta=BETA, partitions=PARTITIONS, rest=["rest"]
@@ -143,45 +145,44 @@ def prepare(
     return gated, PairedDataset(images, gated.partitions, labels).split(chosen), BATCH
 
 
-def fit(
-    model: BetaVAE, data: Dataset, output: Path, *, batch_size: int, steps: int, seed: int
-) -> None:
-    """Train with Pythae's pipeline for so many steps."""
-    # Epochs of about 200 steps, for Pythae copies the best model after each.
+def schedule(data: Dataset, batch_size: int, steps: int) -> dict[str, Any]:
+    """Arguments of `train` for a number of steps, in epochs of about 200 steps.
+
+    The data are repeated within an epoch: Pythae copies the best model after each one, which is
+    slow for epochs of a few steps.
+    """
     epochs = max(1, round(steps / 200))
     rows = np.resize(np.arange(len(data)), batch_size * steps // epochs)
-    config = BaseTrainerConfig(
-        output_dir=str(output),
-        num_epochs=epochs,
-        learning_rate=1e-3,
-        per_device_train_batch_size=batch_size,
-        seed=seed,
-    )
-    TrainingPipeline(model, config)(Subset(data, rows))
+    return {
+        "data": Subset(data, rows),
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": LEARNING_RATE,
+    }
 
 
-def judge(
+def evaluate_held_out(
     model: BetaVAE, images: np.ndarray, factors: dict[str, np.ndarray], held_out: np.ndarray
 ) -> Evaluation:
-    """Forests fitted on codes of the training photographs, tested on those held out."""
-    fit, test = (
+    """Fit forests on codes of the training photographs, and test them on those held out."""
+    training, test = (
         (images[mask], {name: labels[mask] for name, labels in factors.items()})
         for mask in (~held_out, held_out)
     )
     intended = {"pose": "pose", "person": "person"}
-    return evaluate(model, *fit, partitions=PARTITIONS, intended=intended, draws=8, test=test)
+    return evaluate(model, *training, partitions=PARTITIONS, intended=intended, draws=8, test=test)
 
 
-def as_markdown(found: dict[str, list[Evaluation]]) -> str:
-    """Accuracy of each factor from each partition alone (and of the commonest label)."""
+def as_markdown(evaluations: dict[str, list[Evaluation]]) -> str:
+    """Accuracy of each factor from each partition (in brackets: of the most frequent label)."""
     shown = [factor for factor in FACTORS if factor != "expression"]
-    chance = {name: np.mean([run.chance[name] for run in found["gated"]]) for name in shown}
-    heads = [f"{factor} ({chance[factor]:.2f})" for factor in shown]
+    chance = {name: np.mean([run.chance[name] for run in evaluations["gated"]]) for name in shown}
+    headings = [f"{factor} ({chance[factor]:.2f})" for factor in shown]
     lines = [
-        f"| model: {' / '.join(PARTITIONS)} | {' | '.join(heads)} | held-out error |",
-        "| --- | " + " | ".join("---" for _ in (*heads, "error")) + " |",
+        f"| model: {' / '.join(PARTITIONS)} | {' | '.join(headings)} | held-out error |",
+        "| --- | " + " | ".join("---" for _ in (*headings, "error")) + " |",
     ]
-    for name, runs in found.items():
+    for name, runs in evaluations.items():
         cells = [
             " / ".join(
                 f"{np.mean([run.scores[partition][factor] for run in runs]):.2f}"
@@ -197,7 +198,7 @@ def as_markdown(found: dict[str, list[Evaluation]]) -> str:
 def draw(
     model: BetaVAE, images: np.ndarray, factors: dict[str, np.ndarray], output: Path
 ) -> list[Path]:
-    """Swaps and traversals of held-out photographs: what the model makes, not the photographs."""
+    """Swaps and traversals of held-out photographs; all images shown are decoded ones."""
     swaps = [
         draw_swaps(model, images, factors, partition, output / f"cmu_swap_{partition}.png")
         for partition in ("pose", "person")
@@ -213,14 +214,15 @@ def draw_swaps(
 ) -> Path:
     """Ten people, with the pose partition of each pose or the person partition of six others."""
     people, poses = (one_of_each(factors[name]) for name in ("person", "pose"))
-    columns, given = images[people[:10]], images[poses if partition == "pose" else people[-6:]]
-    grid = swap_grid(model, given, columns, partition, partitions=PARTITIONS)
-    rows, above = (reconstructions(model, each)[1] for each in (given, columns))
-    return save_png(path, grid, rows=rows, columns=above)
+    columns = images[people[:10]]
+    rows = images[poses if partition == "pose" else people[-6:]]
+    grid = swap_grid(model, rows, columns, partition, partitions=PARTITIONS)
+    row_headers, column_headers = (reconstructions(model, each)[1] for each in (rows, columns))
+    return save_png(path, grid, rows=row_headers, columns=column_headers)
 
 
 def one_of_each(labels: np.ndarray) -> np.ndarray:
-    """The index of a random item of each label, in random order."""
+    """The index of a random image of each label, in random order."""
     order = np.random.default_rng(0).permutation(len(labels))
     return order[np.sort(np.unique(labels[order], return_index=True)[1])]
 

@@ -1,10 +1,10 @@
-"""Gated training on several processes, in the manner of Pythae's own distributed examples.
+"""Gated training on several processes, as in Pythae's own distributed examples.
 
     torchrun --nproc-per-node 2 examples/distributed_faces.py
 
-Each process trains on its share of the faces and draws pairs of its own; torch's
-DistributedDataParallel averages the gradients. Runs on GPUs (nccl) and on CPUs (gloo). Batch-wide
-terms (MMD, the DIP covariance, total correlation) are those of each process's own batch.
+Each process draws pairs from its share of the faces; torch's DistributedDataParallel averages the
+gradients. Runs on GPUs (nccl) and CPUs (gloo). Loss terms over a batch (MMD, the DIP covariance,
+total correlation) are computed on each process's own batch.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import numpy as np
 import quickstart
 import torch
 import torch.distributed as dist
+from networks import make_networks
 from pythae.trainers import BaseTrainer, BaseTrainerConfig
 from pythae.trainers.base_trainer import base_trainer
 from torch.nn.parallel import DistributedDataParallel
@@ -26,7 +27,7 @@ from pythae_gated.metrics import evaluate
 
 
 class Trainer(BaseTrainer):
-    """Pythae's trainer, that CPU processes can use too and that shuffles anew each epoch."""
+    """Pythae's trainer, made to run on CPUs too and to reshuffle the data in each epoch."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         def wrap(model: torch.nn.Module, device_ids: list[int]) -> DistributedDataParallel:
@@ -43,11 +44,11 @@ class Trainer(BaseTrainer):
 
 
 def main() -> None:
-    """Train on as many processes as torchrun started, and judge on the first."""
+    """Train on all processes that torchrun started, and evaluate on the first."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path("output/distributed"))
     parser.add_argument("--faces", type=int, default=10_000)
-    parser.add_argument("--epochs", type=int, default=quickstart.EPOCHS)
+    parser.add_argument("--epochs", type=int, default=8)
     args = parser.parse_args()
     on_gpu = torch.cuda.is_available()
     dist.init_process_group("nccl" if on_gpu else "gloo")
@@ -62,12 +63,12 @@ def main() -> None:
         partitions=quickstart.PARTITIONS,
         rest=["identity"],
     )
-    model = GatedBetaVAE(config, *quickstart.make_networks(scaled, seed=0))
+    model = GatedBetaVAE(config, *make_networks(16, torch.from_numpy(scaled.mean(0)), seed=0))
     pairs = PairedDataset(images, model.partitions, quickstart.label_pose_and_expression(factors))
     training = BaseTrainerConfig(
         output_dir=str(args.output),
         num_epochs=args.epochs,
-        learning_rate=2e-3,
+        learning_rate=quickstart.LEARNING_RATE,
         per_device_train_batch_size=quickstart.BATCH // world_size,
         no_cuda=not on_gpu,
         world_size=world_size,
@@ -76,7 +77,8 @@ def main() -> None:
     )
     Trainer(model, pairs, training_config=training).train()
     if rank == 0:
-        print(evaluate(model, images, factors, intended=quickstart.INTENDED))
+        subset = {name: values[:5000] for name, values in factors.items()}
+        print(evaluate(model, images[:5000], subset, intended=quickstart.INTENDED))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,16 @@
-"""The study behind the README's results: gated against ungated models and against competitors.
+"""A study of gated and ungated models and of competing methods; results in STUDY.md.
 
     python examples/study.py --photographs DIR
 
-trains and judges about 250 models on two cores, in some five hours, and writes one line of JSON
-for each as it is done. It may be stopped at any time: what is done is not done again. Tables and
-figures are made of these lines alone, by
+trains and evaluates about 250 models on two cores, in about five hours, and writes one line of
+JSON per run. It may be stopped at any time and resumes where it was stopped. Tables and figures
+are computed from these lines by
 
     python examples/study.py --report
 
-DIR holds the CMU Face Images, as for examples/cmu_faces.py; without it their runs are left out.
-Swaps of theirs are drawn as the models are trained, and are the one thing that no line holds.
+which rewrites the tables in STUDY.md and in both READMEs. DIR contains the CMU Face Images,
+as for examples/cmu_faces.py; without it their runs are left out. Swaps of photographs are drawn
+when the models are trained, and by no other command.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from typing import Any
 import torch
 from study_parts import tables
 from study_parts.lines import Lines
+from study_parts.run_one import run_one
 from study_parts.runs import (
     TINY,
     TINY_SETTINGS,
@@ -37,20 +39,23 @@ from study_parts.runs import (
     grid_runs,
     main_runs,
 )
-from study_parts.training import run_one
 
-RESULTS = Path(__file__).parent / "results"
+EXAMPLES = Path(__file__).parent
+RESULTS = EXAMPLES / "results"
+DOCUMENTS = (EXAMPLES / "STUDY.md", EXAMPLES / "README.md", EXAMPLES.parent / "README.md")
 WORKERS = 2
 
 
 def main() -> None:
-    """Run what is not done yet, or report what is."""
+    """Complete the study, unless only a report is requested, and report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, default=RESULTS, help="where the lines are kept")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of study.jsonl")
     parser.add_argument("--photographs", type=Path, help="folder of the CMU Face Images")
     parser.add_argument("--image-size", type=int, default=32, choices=(32, 64))
-    parser.add_argument("--report", action="store_true", help="tables and figures, no training")
-    parser.add_argument("--tiny", action="store_true", help="a study of seconds, to try it")
+    parser.add_argument(
+        "--report", action="store_true", help="only tables and figures, no training"
+    )
+    parser.add_argument("--tiny", action="store_true", help="a study of a minute, as a trial")
     args = parser.parse_args()
     extent, settings = (TINY, TINY_SETTINGS) if args.tiny else (WHOLE, Settings())
     lines = Lines(args.output / "study.jsonl", replace(settings, image_size=args.image_size))
@@ -58,34 +63,39 @@ def main() -> None:
         try:
             study(lines, extent, args.photographs)
         except KeyboardInterrupt:
-            raise SystemExit(f"\nStopped; {len(lines.found)} runs lie in {lines.path}") from None
+            raise SystemExit(f"\nStopped; {len(lines.results)} runs are in {lines.path}") from None
     report(lines, args.output)
 
 
 def report(lines: Lines, output: Path) -> None:
-    """Print the tables and save them as study.md, beside the figures, study_*.png."""
-    text = tables.write_tables(lines.found)
-    (output / "study.md").write_text(text)
-    print(text)
+    """Print the tables and save the figures, study_*.png.
+
+    The tables in `DOCUMENTS` are rewritten too if the results are those in `RESULTS`.
+    """
+    written = tables.make_tables(lines.results)
+    print("\n\n".join(table for table in written.values() if table))
+    if output.resolve() == RESULTS.resolve():
+        for path in DOCUMENTS:
+            path.write_text(tables.fill_tables(path.read_text(), written))
     try:
         from study_parts import charts
     except ModuleNotFoundError as error:
         if error.name != "matplotlib":
             raise
-        print("No figures: they need matplotlib, of the extra `plots`.")
+        print("No figures: they require matplotlib, installed with the extra `plots`.")
     else:
-        charts.save_charts(tables.group(lines.found), output)
+        charts.save_charts(tables.group(lines.results), output)
 
 
 def study(lines: Lines, extent: Extent, photographs: Path | None) -> None:
-    """Do all runs that are not done: first the grids, then what rests on their choice."""
+    """Complete all runs: the grid first, since the others use the weights chosen from it."""
     if photographs is None:
         print("No --photographs: the runs on the CMU Face Images are left out.")
         extent = replace(extent, folds=())
     stages = (
         lambda: grid_runs(extent),
-        lambda: main_runs(extent, choose_weights(lines.found)),
-        lambda: cost_runs(extent, choose_weights(lines.found)),
+        lambda: main_runs(extent, choose_weights(lines.results)),
+        lambda: cost_runs(extent, choose_weights(lines.results)),
     )
     for stage, workers in zip(stages, (WORKERS, WORKERS, 1), strict=True):
         done = lines.done()
@@ -95,7 +105,7 @@ def study(lines: Lines, extent: Extent, photographs: Path | None) -> None:
 
 
 def run_all(todo: list[Run], lines: Lines, photographs: Path | None, workers: int) -> None:
-    """Keep that many processes busy, and keep each run as it ends."""
+    """Execute the runs on worker processes, and save each result when it is complete."""
     threads = max(1, (os.cpu_count() or 1) // workers)
     context = multiprocessing.get_context("spawn")
     started = time.perf_counter()
@@ -118,11 +128,11 @@ def run_all(todo: list[Run], lines: Lines, photographs: Path | None, workers: in
 
 def _start_worker(parent: int, threads: int) -> None:
     torch.set_num_threads(threads)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=_exit_with, args=(parent,), daemon=True).start()
 
 
-def _end_with(parent: int) -> None:
-    """A worker whose study was killed would wait for work for ever."""
+def _exit_with(parent: int) -> None:
+    """Exit when the parent process is killed; the worker would wait forever."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)

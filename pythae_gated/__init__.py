@@ -6,26 +6,19 @@ Importing this package registers its models with Pythae's AutoConfig and AutoMod
 from pythae_gated.datasets import PairedDataset
 from pythae_gated.errors import GateError, PairingError, PartitionError
 from pythae_gated.gating import GatedConfigMixin, GatedMixin, gate_gradient
-from pythae_gated.models import (
-    DIPVAE,
-    DIPVAEConfig,
-    GatedBetaTCVAE,
-    GatedBetaTCVAEConfig,
-    GatedBetaVAE,
-    GatedBetaVAEConfig,
-    GatedDIPVAE,
-    GatedDIPVAEConfig,
+from pythae_gated.models.beta_tc_vae import GatedBetaTCVAE, GatedBetaTCVAEConfig
+from pythae_gated.models.beta_vae import GatedBetaVAE, GatedBetaVAEConfig
+from pythae_gated.models.dip_vae import DIPVAE, DIPVAEConfig, GatedDIPVAE, GatedDIPVAEConfig
+from pythae_gated.models.disentangled_beta_vae import (
     GatedDisentangledBetaVAE,
     GatedDisentangledBetaVAEConfig,
-    GatedINFOVAE_MMD,
-    GatedINFOVAE_MMD_Config,
-    GatedVAE,
-    GatedVAEConfig,
 )
+from pythae_gated.models.info_vae import GatedINFOVAE_MMD, GatedINFOVAE_MMD_Config
+from pythae_gated.models.vae import GatedVAE, GatedVAEConfig
 from pythae_gated.partitions import Partitions
 from pythae_gated.registry import register_model
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "DIPVAE",

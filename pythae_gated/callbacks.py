@@ -19,7 +19,7 @@ from pythae.trainers.training_callbacks import TrainingCallback
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from pythae_gated.inference import Images
+from pythae_gated.datasets.images import Images
 from pythae_gated.metrics.evaluate import evaluate
 from pythae_gated.metrics.evaluation import Evaluation
 from pythae_gated.metrics.factors import Factors, as_columns
@@ -27,13 +27,13 @@ from pythae_gated.metrics.factors import Factors, as_columns
 Logs: TypeAlias = dict[str, Any]
 
 _NOT_IN_MLFLOW = re.compile(r"[^\w.-]+")  # characters that mlflow refuses in a metric's name
-_SHOWN = {  # on the console
-    "eval_dci_disentanglement": "disentanglement",
-    "eval_dci_completeness": "completeness",
-    "eval_dci_informativeness": "informativeness",
-    "eval_alignment": "alignment",
-    "eval_reconstruction_error": "reconstruction error",
-}
+_SHOWN = (  # on the console
+    "dci_disentanglement",
+    "dci_completeness",
+    "dci_informativeness",
+    "alignment",
+    "reconstruction_error",
+)
 
 
 class EvaluationCallback(TrainingCallback):
@@ -116,7 +116,9 @@ class EvaluationCallback(TrainingCallback):
         self.evaluations = {}
         self._run = datetime.now().isoformat(timespec="microseconds")
         if _is_main(training_config):
-            self._evaluate(training_config, 0, {}, **kwargs)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", ".* encodes nothing")  # before training
+                self._evaluate(training_config, 0, {}, **kwargs)
 
     def on_log(self, training_config: BaseTrainerConfig, logs: Logs, **kwargs: Any) -> None:
         """Evaluate if this epoch is due, and add the results to the logs."""
@@ -141,7 +143,7 @@ class EvaluationCallback(TrainingCallback):
         logs.update(figures)  # in place: later callbacks get this dict
         path = self.path or Path(training_config.output_dir) / "evaluation.jsonl"
         _append(Path(path), {"run": self._run, "epoch": epoch, **logs})
-        shown = [f"{name} {figures[key]:.2f}" for key, name in _SHOWN.items() if key in figures]
+        shown = [f"{n} {figures['eval_' + n]:.2f}" for n in _SHOWN if "eval_" + n in figures]
         (logger or logging.getLogger(__name__)).info("Epoch %d: %s", epoch, ", ".join(shown))
 
 

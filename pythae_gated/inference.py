@@ -3,89 +3,14 @@
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from numbers import Integral
-from typing import Any, TypeAlias
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from pythae_gated.datasets.images import Images, open_images
 from pythae_gated.errors import PartitionError
 from pythae_gated.partitions import Partitions
-
-Images: TypeAlias = npt.NDArray[Any] | Tensor
-
-
-def as_images(data: Images) -> Tensor:
-    """Images as a float32 tensor: the one scaling rule of this library.
-
-    uint8 is divided by 255; floats of any width become float32 and keep their values. (Convert
-    images of zeros and ones stored as uint8, as in dSprites, to float first.)
-
-    Args:
-        data: Images of any shape. A float32 tensor is returned as it is; a writeable float32
-            array shares its memory.
-
-    Raises:
-        ValueError: If the data is neither uint8 nor float.
-
-    Example:
-        >>> as_images(np.array([0, 51, 255], dtype=np.uint8))
-        tensor([0.0000, 0.2000, 1.0000])
-    """
-    if not isinstance(data, Tensor):
-        # torch supports neither read-only memory (of a memmap) nor negative strides.
-        array = np.require(data, requirements=["C", "W"])
-        if array.dtype != np.uint8 and array.dtype.kind != "f":
-            raise ValueError(_not_images(array.dtype))
-        data = torch.from_numpy(array)
-    if data.dtype == torch.uint8:
-        return data.to(torch.float32).div_(255)
-    if not data.is_floating_point():
-        raise ValueError(_not_images(data.dtype))
-    return data.to(torch.float32)
-
-
-def _not_images(dtype: object) -> str:
-    return (
-        f"images of dtype {dtype}: expected uint8, from 0 to 255, or a float; convert them, "
-        "for instance with .astype('float32')"
-    )
-
-
-def check_finite(images: Tensor, first: int = 0) -> None:
-    """Refuse images that contain NaN or infinity.
-
-    Args:
-        images: Shape (B, ...).
-        first: Index of the first of these images, for the error message.
-
-    Raises:
-        ValueError: Naming the first such image.
-
-    Example:
-        >>> check_finite(torch.tensor([[0.5], [float("nan")]]), first=100)
-        Traceback (most recent call last):
-        ValueError: image 101 contains NaN or infinity; fix or drop it
-    """
-    bad = ~torch.isfinite(images).flatten(1).all(dim=1)
-    if bad.any():
-        index = first + int(bad.nonzero()[0])
-        raise ValueError(f"image {index} contains NaN or infinity; fix or drop it")
-
-
-def check_images(model: nn.Module, images: Images, name: str = "data") -> None:
-    """Refuse images of another shape than (N, *model.input_dim), N > 0.
-
-    Raises:
-        ValueError: With both shapes.
-    """
-    shape, input_dim = tuple(images.shape), getattr(model, "input_dim", None)
-    expected = shape[1:] if input_dim is None else tuple(input_dim)  # unknown: custom networks
-    if len(shape) < 2 or shape[0] < 1 or shape[1:] != expected:
-        size = ", ".join(map(str, expected)) or "*input_dim"
-        hint = f"; a single image is {name}[None]" if shape == expected else ""
-        raise ValueError(f"{name} has shape {shape}: expected (N, {size}), N > 0{hint}")
 
 
 @contextmanager
@@ -117,7 +42,7 @@ def posterior(
 
     Args:
         model: Any Pythae VAE whose encoder returns `embedding` and `log_covariance`.
-        data: Images, shape (N, *input_dim), scaled by `as_images`.
+        data: Images (N, *input_dim), of any kind that `open_images` reads.
         batch_size: Images encoded at once, in the model's own device and dtype.
         name: Name of the data in error messages.
 
@@ -129,15 +54,14 @@ def posterior(
         ValueError: If there is no image, one contains NaN or infinity, or they have another
             shape than the model's.
     """
-    encoder = _submodule(model, "encoder")
-    check_images(model, data, name)
+    encoder, reader = _submodule(model, "encoder"), open_images(data)
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size}: expected at least 1")
     means, log_vars = [], []
     with inference_mode(model):
-        for start in range(0, len(data), batch_size):
-            images = as_images(data[start : start + batch_size])
-            check_finite(images, start)
+        for start in range(0, len(reader), batch_size):
+            images = reader.read(range(start, min(start + batch_size, len(reader))))
+            _check_shape(model, images, len(reader), name)
             output = encoder(to_device_of(model, images))
             _check_output(model, output, len(images))
             means.append(_to_cpu(output["embedding"]))
@@ -209,10 +133,10 @@ def generate(
     if source is None:
         drawn = torch.randn((*shape, kept.shape[1]), generator=generator)
     else:
-        check_images(model, source, "source")
-        chosen = torch.randint(len(source), shape, generator=generator)
+        reader = open_images(source)
+        chosen = torch.randint(len(reader), shape, generator=generator)
         rows, at = torch.unique(chosen, return_inverse=True)  # encode only what was drawn
-        drawn = posterior(model, source[rows.numpy()], name="source")[0][at]
+        drawn = posterior(model, reader.subset(rows.numpy()), name="source")[0][at]
     z = resolved.exchange(kept[:, None].expand_as(drawn), drawn, names)  # (N, n, L)
     return decode(model, z.flatten(0, 1)).unflatten(0, shape)
 
@@ -252,6 +176,17 @@ def _submodule(model: nn.Module, name: str) -> Any:
     if submodule is None:
         raise TypeError(f"{type(model).__name__} has no {name}: expected a Pythae VAE")
     return submodule
+
+
+def _check_shape(model: nn.Module, images: Tensor, n: int, name: str) -> None:
+    shape, expected = tuple(images.shape[1:]), getattr(model, "input_dim", None)
+    if expected is not None and shape != tuple(expected):  # None: a custom network's, unknown
+        size = ", ".join(map(str, expected))
+        hint = f"; a single image is {name}[None]" if (n, *shape) == tuple(expected) else ""
+        if len(shape) == len(expected) and (*shape[-1:], *shape[:-1]) == tuple(expected):
+            axes = (0, len(shape), *range(1, len(shape)))
+            hint = f"; channels come first: {name}.transpose{axes}"
+        raise ValueError(f"{name} has shape {(n, *shape)}: expected (N, {size}){hint}")
 
 
 def _check_output(model: nn.Module, output: Any, n_images: int) -> None:

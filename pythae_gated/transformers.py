@@ -11,7 +11,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 from typing_extensions import Self
 
-from pythae_gated.inference import Images, posterior, resolve_partitions
+from pythae_gated.datasets.images import ImageReader, Images, open_images
+from pythae_gated.inference import posterior, resolve_partitions
 from pythae_gated.partitions import Partitions
 
 
@@ -74,11 +75,12 @@ class PartitionTransformer(TransformerMixin, BaseEstimator):
                 float.
             y: Ignored.
         """
-        means, _ = posterior(self.model, self._images(X[:1]), self.batch_size)
+        first = self._images(X).subset(np.arange(1))
+        means, _ = posterior(self.model, first, self.batch_size)
         self.partitions_ = resolve_partitions(self.model, self.partitions, means.shape[1])
         names = self.partitions_.names if self.keep is None else self.keep
         self.keep_ = self.partitions_.resolve(names)
-        self.n_features_in_ = math.prod(X.shape[1:])
+        self.n_features_in_ = first.read([0]).numel()
         return self
 
     def transform(
@@ -100,9 +102,9 @@ class PartitionTransformer(TransformerMixin, BaseEstimator):
         names = [f"{name}{i}" for name in self.keep_ for i in range(sizes[name])]
         return np.array(names, dtype=object)
 
-    def _images(self, X: Images) -> Images:  # noqa: N803
+    def _images(self, X: Images) -> ImageReader:  # noqa: N803
         """Flattened images in the model's shape; others as they are."""
         input_dim = getattr(self.model, "input_dim", None)
-        if input_dim is not None and tuple(X.shape[1:]) == (math.prod(input_dim),):
-            return X.reshape(len(X), *input_dim)
-        return X
+        if input_dim and tuple(getattr(X, "shape", ())[1:]) == (math.prod(input_dim),):
+            return open_images(X.reshape(len(X), *input_dim))
+        return open_images(X)

@@ -253,7 +253,7 @@ def test_progress_is_shown_by_pythaes_logger(tmp_path, caplog):
     (shown,) = [each for each in caplog.records if each.getMessage().startswith("Epoch 1:")]
     assert shown.name == "pythae.trainers.base_trainer.base_trainer"
     found = callback.evaluations[1]
-    assert f"reconstruction error {found.reconstruction_error:.2f}" in shown.getMessage()
+    assert f"reconstruction_error {found.reconstruction_error:.2f}" in shown.getMessage()
     assert f"alignment {found.share['view']['pose']:.2f}" in shown.getMessage()
 
 
@@ -410,6 +410,7 @@ def test_whatever_is_saved_reloads_with_the_full_beta(with_eval, tmp_path):
     assert model.beta == 4.0
 
 
+@pytest.mark.filterwarnings("ignore:.*trains on images without pairs")
 def test_warns_if_the_pipeline_has_no_evaluation_data(tmp_path):
     pipeline = TrainingPipeline(
         make_model(), BaseTrainerConfig(str(tmp_path), num_epochs=2, no_cuda=True)

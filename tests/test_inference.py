@@ -129,7 +129,7 @@ class TestGenerate:
             ({"n": 2.0}, ValueError, r"n=2\.0"),
             ({"x": images(1)[0]}, ValueError, r"x has shape \(1, 2, 2\).*\(N, 1, 2, 2\)"),
             ({"source": torch.rand(3, 1, 4, 4)}, ValueError, r"source has shape \(3, 1, 4, 4\)"),
-            ({"source": images(1)[:0]}, ValueError, r"source has shape \(0, 1, 2, 2\)"),
+            ({"source": images(1)[:0]}, ValueError, r"of shape \(0, 1, 2, 2\): .* N > 0"),
             ({"source": images(3) * torch.nan}, ValueError, "NaN"),
         ],
     )

@@ -113,7 +113,7 @@ def test_resolve_takes_one_name_or_several(partitions):
         ({"self": 2}, (), "a partition cannot be named 'self'"),
         ({"": 2}, (), "must be non-empty strings; got ''"),
         ({3: 2}, (), "got 3"),
-        ({"pose": 2}, ["poses"], "rest: named 'poses'; the partitions are pose"),
+        ({"pose": 2}, ["poses"], "rest: no partition is named 'poses'"),
         ({"pose": 2}, "pose", r"write rest=\['pose'\]"),
     ],
 )

@@ -1,1 +1,1 @@
-"""What study.py is made of."""
+"""The parts of study.py."""

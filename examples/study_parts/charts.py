@@ -1,4 +1,4 @@
-"""The study's figures."""
+"""The figures of the study."""
 
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,12 @@ from study_parts.groups import (
     curve,
     interval,
     of_claim,
+    with_weight,
 )
 
 
-def claim_chart(groups: Groups) -> Any:
-    """D, C, I, alignment and leakage, a panel for each backbone."""
+def model_chart(groups: Groups) -> Any:
+    """D, C, I, alignment and leakage, one panel per backbone."""
     panels = {
         BACKBONES[backbone]: {
             SCHEMES[scheme].replace("`", ""): lines
@@ -36,8 +37,8 @@ def claim_chart(groups: Groups) -> Any:
 
 def competitor_chart(groups: Groups) -> Any:
     """The same for the competitors."""
-    rows = {name.replace("`", ""): each for name, each in competitors(groups).items()}
-    return _bars({"equal supervision": rows} if rows else {})
+    rows = {with_weight(*row).replace("`", ""): row[1] for row in competitors(groups).items()}
+    return _bars({"competitors with the same labels": rows} if rows else {})
 
 
 def _bars(panels: dict[str, dict[str, list[Line]]]) -> Any:
@@ -60,8 +61,8 @@ def _bars(panels: dict[str, dict[str, list[Line]]]) -> Any:
     return figure
 
 
-def parting_chart(groups: Groups) -> Any:
-    """Which partition alone tells which factor: ungated beside gated beta-VAE."""
+def partition_chart(groups: Groups) -> Any:
+    """Scores of each factor from each partition, ungated and gated beta-VAE."""
     shown = {
         SCHEMES[scheme].replace("`", ""): lines
         for scheme in ("ungated", "input", "target")
@@ -80,16 +81,16 @@ def parting_chart(groups: Groups) -> Any:
         )
         axes.imshow(table, cmap="Blues", vmin=0, vmax=1, aspect="auto")
         for (row, column), value in np.ndenumerate(table):
-            ink = "white" if value > 0.6 else "black"
-            axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=ink)
+            color = "white" if value > 0.6 else "black"
+            axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=color)
         axes.set_xticks(range(len(INTENDED)), INTENDED, rotation=30, ha="right")
         axes.set_yticks(range(len(PARTITIONS)), PARTITIONS)
         axes.set_title(title)
     return figure
 
 
-def weak_chart(groups: Groups) -> Any:
-    """Scores against the share that is labelled, and against the share that is wrong."""
+def label_chart(groups: Groups) -> Any:
+    """Scores against the share of labels, and against the share of wrong labels."""
     curves = {part: curve(groups, part) for part in CURVES}
     if not all(len(each) > 1 for each in curves.values()):
         return None
@@ -112,16 +113,16 @@ def weak_chart(groups: Groups) -> Any:
 
 
 CHARTS = {
-    "claim": claim_chart,
-    "parting": parting_chart,
-    "weak": weak_chart,
+    "models": model_chart,
+    "partitions": partition_chart,
+    "labels": label_chart,
     "competitors": competitor_chart,
 }
 
 
 def save_charts(groups: Groups, output: Path) -> None:
-    """Save each figure that there are lines for, as study_<name>.png."""
+    """Save each figure for which there are results, as study_<name>.png."""
     for name, draw in CHARTS.items():
         figure = draw(groups)
         if figure is not None:
-            figure.savefig(output / f"study_{name}.png", dpi=80, metadata={"Software": None})
+            figure.savefig(output / f"study_{name}.png", dpi=110, metadata={"Software": None})

@@ -1,7 +1,6 @@
-"""The models that the study sets beside the library's own.
+"""Published methods that the study compares with the gated models.
 
-The competitors are written as they were published, as small as that allows, on the networks, the
-pairs and the beta-VAE that the gated models have.
+Minimal implementations on the gated models' networks, pairs and beta-VAE.
 """
 
 from collections.abc import Mapping
@@ -18,11 +17,11 @@ from pythae_gated import Partitions
 
 
 class GroupVAE(BetaVAE):
-    """Both images of a pair, with one posterior in the dimensions that they are known to share.
+    """A pair has one posterior in the dimensions of the shared factor: the average of both.
 
-    Bouchacourt, Tomioka and Nowozin, "Multi-Level Variational Autoencoder", AAAI 2018; averaged
-    as in Hosoya, "Group-based learning of disentangled representations", IJCAI 2019, and
-    Locatello et al., ICML 2020 (there: GVAE): means and variances are averaged.
+    Bouchacourt, Tomioka and Nowozin, "Multi-Level Variational Autoencoder", AAAI 2018, with means
+    and variances averaged as in Hosoya, "Group-based learning of disentangled representations",
+    IJCAI 2019, and in Locatello et al., ICML 2020 (GVAE).
     """
 
     def __init__(self, config: Any, encoder: Any, decoder: Any, partitions: Partitions) -> None:
@@ -44,31 +43,30 @@ class GroupVAE(BetaVAE):
         return ModelOutput(loss=loss, recon_loss=recon_loss, reg_loss=kld)
 
     def shared(self, mu: Tensor, log_var: Tensor, gate: Tensor) -> Tensor:  # (B, L) of bool
-        """The dimensions that a pair is known to share: those of its open partitions."""
+        """The shared dimensions of each pair: those of its open partitions."""
         return self.partitions.expand(gate)
 
 
 class AdaGVAE(GroupVAE):
-    """As Group-VAE, but what a pair shares is guessed: where the posteriors differ least.
+    """As `GroupVAE`, but the shared dimensions are estimated from the posteriors.
 
     Locatello et al., "Weakly-Supervised Disentanglement Without Compromises", ICML 2020, section
-    4: a dimension is shared where the KL between both posteriors is below the midpoint between
-    the pair's least and largest.
+    4: a dimension is shared if the KL between both posteriors is below the midpoint of the pair's
+    smallest and largest.
     """
 
     def shared(self, mu: Tensor, log_var: Tensor, gate: Tensor) -> Tensor:  # (B, L) of bool
-        """The dimensions whose posteriors differ less than half-way."""
+        """The dimensions whose KL is below the midpoint."""
         (mu_x, mu_t), (log_x, log_t) = mu.detach().chunk(2), log_var.detach().chunk(2)
         kl = (log_t - log_x + (log_x.exp() + (mu_x - mu_t).square()) / log_t.exp() - 1) / 2
         return kl < (kl.amin(1, keepdim=True) + kl.amax(1, keepdim=True)) / 2
 
 
 class MatchPairing(BetaVAE):
-    """A generator whose pairs, with the shared dimensions equal, look like the real pairs.
+    """Generated pairs with equal shared dimensions, matched to real pairs by a discriminator.
 
-    Shu et al., "Weakly Supervised Disentanglement with Guarantees", ICLR 2020: match pairing. Its
-    generative model is Group-VAE's; what differs is that it is learned against a discriminator
-    of pairs, and that the encoder learns to invert the generator on what it makes. For Pythae's
+    Shu et al., "Weakly Supervised Disentanglement with Guarantees", ICLR 2020: match pairing. The
+    encoder is trained to invert the generator on generated images. For Pythae's
     `AdversarialTrainer`, with the hinge loss and spectral normalisation.
     """
 
@@ -84,16 +82,16 @@ class MatchPairing(BetaVAE):
         shared = self.partitions.expand(gate) | (x == t).flatten(1).all(1, keepdim=True)
         z_x = torch.randn_like(shared, dtype=x.dtype)
         z_t = torch.where(shared, z_x, torch.randn_like(z_x))
-        made = self.decoder(torch.cat([z_x, z_t]))["reconstruction"]
-        real = self.discriminator(x, t, gate)
-        against = self.discriminator(*made.detach().chunk(2), gate)
-        fooled = self.discriminator(*made.chunk(2), gate)
-        encoded = self.encoder(made.detach())
-        apart = (torch.cat([z_x, z_t]) - encoded.embedding).square()
-        log_var = encoded.log_covariance.clamp(min=-6)  # or a code told exactly would diverge
-        misfit = (log_var + apart / log_var.exp()).sum(1) / 2
-        discriminator_loss = (1 - real).relu().mean() + (1 + against).relu().mean()
-        autoencoder_loss = misfit.mean() - fooled.mean()
+        generated = self.decoder(torch.cat([z_x, z_t]))["reconstruction"]
+        real_score = self.discriminator(x, t, gate)
+        fake_score = self.discriminator(*generated.detach().chunk(2), gate)
+        generator_score = self.discriminator(*generated.chunk(2), gate)
+        encoded = self.encoder(generated.detach())
+        squared_error = (torch.cat([z_x, z_t]) - encoded.embedding).square()
+        log_var = encoded.log_covariance.clamp(min=-6)  # diverges without
+        code_nll = (log_var + squared_error / log_var.exp()).sum(1) / 2
+        discriminator_loss = (1 - real_score).relu().mean() + (1 + fake_score).relu().mean()
+        autoencoder_loss = code_nll.mean() - generator_score.mean()
         return ModelOutput(
             loss=autoencoder_loss + discriminator_loss,
             autoencoder_loss=autoencoder_loss,
@@ -105,7 +103,7 @@ class MatchPairing(BetaVAE):
 
 
 class PairDiscriminator(nn.Module):
-    """Says of two images, and of the partitions that they share, whether they are a real pair."""
+    """Scores a pair of images, given the partitions that it shares, as real or generated."""
 
     def __init__(self, n_partitions: int, channels: tuple[int, ...]) -> None:
         super().__init__()
@@ -116,17 +114,17 @@ class PairDiscriminator(nn.Module):
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 normalise(layer)
         self.features = features
-        self.judge = normalise(nn.Linear(128, n_partitions + 1))
+        self.scores = normalise(nn.Linear(128, n_partitions + 1))
 
     def forward(self, x: Tensor, t: Tensor, gate: Tensor) -> Tensor:  # (B,)
-        judged = self.judge(self.features(torch.cat([x, t], dim=1)))
-        return judged[:, 0] + (judged[:, 1:] * gate).sum(1)
+        scores = self.scores(self.features(torch.cat([x, t], dim=1)))
+        return scores[:, 0] + (scores[:, 1:] * gate).sum(1)
 
 
 class SupervisedBetaVAE(BetaVAE):
-    """A beta-VAE with a linear head for each labelled factor, on its partition's code.
+    """A beta-VAE with a linear classifier per labelled factor, on its partition's code.
 
-    The cross-entropy of a label, in nats, is added to the loss; -1 is an unknown label.
+    The cross-entropy of each label, in nats, is added to the loss; -1 is an unknown label.
     """
 
     def __init__(
@@ -135,15 +133,15 @@ class SupervisedBetaVAE(BetaVAE):
         encoder: Any,
         decoder: Any,
         partitions: Partitions,
-        heads: Mapping[str, tuple[str, int]],  # factor -> its partition, how many values
+        heads: Mapping[str, tuple[str, int]],  # factor -> partition, number of classes
     ) -> None:
         super().__init__(config, encoder, decoder)
         self.partitions = partitions
-        self.read = {factor: partition for factor, (partition, _) in heads.items()}
+        self.head_inputs = {factor: partition for factor, (partition, _) in heads.items()}
         self.heads = nn.ModuleDict(
             {
-                factor: nn.Linear(partitions.sizes[partition], n_values)
-                for factor, (partition, n_values) in heads.items()
+                factor: nn.Linear(partitions.sizes[partition], n_classes)
+                for factor, (partition, n_classes) in heads.items()
             }
         )
 
@@ -153,8 +151,9 @@ class SupervisedBetaVAE(BetaVAE):
         for labels, (factor, head) in zip(
             inputs["labels"].unbind(1), self.heads.items(), strict=True
         ):
-            misfit = functional.cross_entropy(
-                head(codes[self.read[factor]]), labels.long(), ignore_index=-1, reduction="sum"
+            logits = head(codes[self.head_inputs[factor]])
+            cross_entropy = functional.cross_entropy(
+                logits, labels.long(), ignore_index=-1, reduction="sum"
             )
-            output["loss"] = output["loss"] + misfit / len(labels)
+            output["loss"] = output["loss"] + cross_entropy / len(labels)
         return output

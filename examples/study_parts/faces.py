@@ -1,4 +1,4 @@
-"""The faces of the study, and what is said of them in training."""
+"""The faces of the study and their labels in training."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,7 +16,7 @@ from study_parts.runs import Run, Settings
 
 @dataclass(frozen=True)
 class Faces:
-    """Training images (N, 1, S, S) with their factors, those to fit on, and those held out."""
+    """Training images (N, 1, S, S) and factors; a subset to fit forests on; a test set."""
 
     images: np.ndarray
     factors: dict[str, np.ndarray]
@@ -26,7 +26,7 @@ class Faces:
 
 @lru_cache(maxsize=1)
 def load_faces(settings: Settings) -> Faces:
-    """The faces of the study: the same for all runs, whatever their seed."""
+    """The faces of the study, the same for all runs and seeds."""
     n = settings.n_train
     images, factors = make_faces(n + settings.n_test, image_size=settings.image_size)
 
@@ -38,13 +38,13 @@ def load_faces(settings: Settings) -> Faces:
 
 
 def label(run: Run, factors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Labels of each partition, as the run has them: (N, F), NaN where unknown."""
+    """Labels of each partition for the run, (N, F), NaN where unknown."""
     labels = label_pose_and_expression(factors)
     if run.labelled == "all":
         labels["identity"] = factors["identity"][:, None].astype(float)
     rng = np.random.default_rng(run.seed)
     for values in labels.values():
-        # Of a wrong label all columns are another image's.
+        # All columns of a wrong label come from the same other image.
         wrong = np.flatnonzero(rng.random(len(values)) < run.wrong)
         values[wrong] = values[rng.permutation(wrong)]
         values[rng.random(len(values)) >= run.share] = np.nan
@@ -52,7 +52,7 @@ def label(run: Run, factors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def training_data(run: Run, partitions: Partitions, data: Faces) -> Any:
-    """Images alone for the ungated, images and labels for the supervised, pairs for others."""
+    """Images and labels for the ungated and the supervised model, pairs for all others."""
     labels = label(run, data.factors)
     if run.scheme in ("ungated", "supervised"):
         images = torch.from_numpy(data.images).float() / 255
@@ -63,7 +63,7 @@ def training_data(run: Run, partitions: Partitions, data: Faces) -> Any:
 
 
 def as_classes(columns: np.ndarray) -> np.ndarray:
-    """Each column's values as 0, 1, ..., and -1 where it is unknown."""
+    """Each column's values as classes 0, 1, ..., with -1 for unknown values."""
     classes = np.full(columns.shape, -1, dtype=np.int64)
     for column, known in zip(columns.T, classes.T, strict=True):
         at = ~np.isnan(column)

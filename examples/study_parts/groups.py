@@ -1,4 +1,4 @@
-"""The study's lines, put together by the row or the point that they stand for."""
+"""The results of the study, grouped by table row or plotted point."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +11,7 @@ from scipy.stats import t as student
 from study_parts.runs import Run
 
 Line: TypeAlias = Mapping[str, Any]
-Groups: TypeAlias = dict[Run, list[Line]]  # the runs that differ by their seed alone
+Groups: TypeAlias = dict[Run, list[Line]]  # runs that differ only by their seed
 
 
 def _mean_of(name: str) -> Callable[[Line], float]:
@@ -35,11 +35,16 @@ SCHEMES = {
     "ada": "Ada-GVAE",
     "match": "match pairing",
     "supervised": "supervised beta-VAE",
+    "costly rest": "five times the KL on the rest",
+    "independent rest": "HSIC penalty",
+    "blind rest": "gradient reversal",
+    "trimmed pairs": "trimmed loss",
+    "weighed pairs": "reweighted loss",
 }
 
 
 def group(lines: Iterable[Line]) -> Groups:
-    """The lines by their run, whatever the seed, in an order that is not that of their end."""
+    """Group the lines by run, over all seeds, in the order of the tables."""
     groups: Groups = {}
     for line in sorted(lines, key=order):
         if not line.get("diverged"):
@@ -59,7 +64,7 @@ def of_part(groups: Groups, part: str) -> Groups:
 
 
 def of_claim(groups: Groups, backbone: str, scheme: str, labelled: str = "rest") -> list[Line]:
-    """The claim's lines of one model."""
+    """The lines of one model of the main comparison."""
     return next(
         (
             lines
@@ -71,13 +76,13 @@ def of_claim(groups: Groups, backbone: str, scheme: str, labelled: str = "rest")
 
 
 def same_seeds(lines: Iterable[Line], others: Iterable[Line]) -> list[Line]:
-    """Those of the lines whose seed, or fold, the others have too."""
+    """The lines whose seed (or fold) also occurs in `others`."""
     seeds = {line["run"]["seed"] for line in others}
     return [line for line in lines if line["run"]["seed"] in seeds]
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """The mean, and half the width of its 95 % interval (Student's t); NaN for one value."""
+    """The mean and the half-width of its 95 % interval (Student's t); NaN for one value."""
     n = len(values)
     spread = np.std(values, ddof=1) / np.sqrt(n) if n > 1 else np.nan
     return float(np.mean(values)), float(spread * student.ppf(0.975, max(n - 1, 1)))
@@ -85,29 +90,29 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 
 CURVES = {
     "weak": "share of images labelled",
-    "noisy": "share of labels that are wrong",
-    "trimmed": "share that is wrong, pairs trimmed",
+    "noisy": "share of wrong labels",
+    "trimmed": "share of wrong labels, trimmed loss",
 }
 
 
 def curve(groups: Groups, part: str) -> dict[str, list[Line]]:
-    """What is said of the labels -> its lines, from the best labels to the worst."""
-    found = of_part(groups, part)
-    if not found:
+    """Quality of the labels -> lines, from the best labels to the worst."""
+    runs = of_part(groups, part)
+    if not runs:
         return {}
     if part == "trimmed":
         tried = of_part(groups, "noise remedies")
-        found |= {run: lines for run, lines in tried.items() if run.scheme == "trimmed pairs"}
-    plain = same_seeds(of_claim(groups, "beta", "target"), chain(*found.values()))
-    said = {"all labelled, none wrong": plain} if part != "trimmed" and plain else {}
-    for run in sorted(found, key=lambda run: (-run.share, run.wrong)):
+        runs |= {run: lines for run, lines in tried.items() if run.scheme == "trimmed pairs"}
+    plain = same_seeds(of_claim(groups, "beta", "target"), chain(*runs.values()))
+    rows = {"all labelled, none wrong": plain} if part != "trimmed" and plain else {}
+    for run in sorted(runs, key=lambda run: (-run.share, run.wrong)):
         name = f"{run.share:.0%} labelled" if part == "weak" else f"{run.wrong:.0%} wrong"
-        said[name + ", trimmed" * (part == "trimmed")] = found[run]
-    return said
+        rows[name + ", trimmed" * (part == "trimmed")] = runs[run]
+    return rows
 
 
 def competitors(groups: Groups) -> dict[str, list[Line]]:
-    """All that compete, each with the weight that was best for it; the ungated model beside."""
+    """Scheme -> lines, each with its best weight; the ungated model is included."""
     chosen = {run.scheme: run for run in of_part(groups, "competitors")}
     if not chosen:
         return {}
@@ -116,7 +121,9 @@ def competitors(groups: Groups) -> dict[str, list[Line]]:
         for run in of_part(groups, "claim")
         if (run.backbone, run.labelled) == ("beta", "rest")
     }
-    return {
-        f"{SCHEMES[scheme]} ({run.weight:g})": groups[run]
-        for scheme, run in (claim | chosen).items()
-    }
+    return {scheme: groups[run] for scheme, run in (claim | chosen).items()}
+
+
+def with_weight(scheme: str, lines: list[Line]) -> str:
+    """The scheme's name with the weight of its KL."""
+    return f"{SCHEMES[scheme]} ({lines[0]['run']['weight']:g})"

@@ -1,4 +1,4 @@
-"""What is done of the study: one line of JSON a run."""
+"""The results of the study: one line of JSON per run."""
 
 import importlib.metadata
 import json
@@ -12,36 +12,38 @@ from study_parts.runs import Run, Settings
 
 
 class Lines:
-    """The runs that are done, one line of JSON each."""
+    """The completed runs in a file, one line of JSON each.
+
+    A torn last line, of a study that was killed while writing, is removed.
+    """
 
     def __init__(self, path: Path, settings: Settings) -> None:
         self.path, self.settings = path, settings
         path.parent.mkdir(parents=True, exist_ok=True)
         text = path.read_text() if path.exists() else ""
-        whole = text[: text.rfind("\n") + 1]
-        if whole != text:  # killed while it wrote
-            path.write_text(whole)
-        self.found: list[dict[str, Any]] = [json.loads(line) for line in whole.splitlines()]
-        for line in self.found:
-            if line["settings"] != asdict(settings):
+        complete = text[: text.rfind("\n") + 1]
+        if complete != text:
+            path.write_text(complete)
+        self.results: list[dict[str, Any]] = [json.loads(line) for line in complete.splitlines()]
+        for result in self.results:
+            if result["settings"] != asdict(settings):
                 raise SystemExit(
-                    f"{path} holds runs with other settings, {line['settings']}: name another "
-                    f"folder by --output"
+                    f"{path} contains runs with other settings, {result['settings']}: choose "
+                    f"another folder with --output"
                 )
 
     def done(self) -> set[Run]:
-        return {Run(**line["run"]) for line in self.found}
+        return {Run(**result["run"]) for result in self.results}
 
-    def add(self, run: Run, found: dict[str, Any]) -> None:
-        line = {"run": asdict(run), "settings": asdict(self.settings), "versions": versions()}
-        self.found.append({**line, **found})
+    def add(self, run: Run, result: dict[str, Any]) -> None:
+        origin = {"run": asdict(run), "settings": asdict(self.settings), "versions": versions()}
+        self.results.append({**origin, **result})
         with self.path.open("a") as file:
-            file.write(json.dumps(self.found[-1]) + "\n")
+            file.write(json.dumps(self.results[-1]) + "\n")
 
 
 def versions() -> dict[str, str]:
-    """Of what the figures depend on."""
+    """Versions of the packages that the results depend on."""
     names = ("pythae", "torch", "numpy", "scikit-learn")
-    found = {name: importlib.metadata.version(name) for name in names}
     own = {"python": platform.python_version(), "pythae-gated": pythae_gated.__version__}
-    return own | found
+    return own | {name: importlib.metadata.version(name) for name in names}

@@ -1,10 +1,10 @@
-"""The models of the study, each by its run."""
+"""The untrained model of each run."""
 
 from typing import Any
 
 import numpy as np
 import torch
-from networks import ConvDecoder, ConvEncoder
+from networks import make_networks
 from pythae.models import INFOVAE_MMD, BetaVAE, BetaVAEConfig, INFOVAE_MMD_Config
 from quickstart import INTENDED, PARTITIONS
 from scipy.optimize import linear_sum_assignment
@@ -23,13 +23,13 @@ LATENT_DIM = sum(PARTITIONS.values())
 MMD_LAMBDA = 0.3
 DIP_LAMBDA = 5.0  # both of them
 
-CHANNELS = {32: (16, 32, 32), 64: (16, 16, 32, 32)}  # image size -> the networks'
+CHANNELS = {32: (16, 32, 32), 64: (16, 16, 32, 32)}  # by image size
 
 
-class _InUnitsOfNoise:
-    """DIP-VAE weighs its KL by 1, so its squared error is told in units of the pixels' noise.
+class _PixelNoise:
+    """A reconstruction error divided by the variance of the pixel noise.
 
-    A variance of 0.1 is to it what a beta of 0.1 is to a beta-VAE.
+    DIP-VAE's KL has a fixed weight of 1; a noise variance of 0.1 corresponds to a beta of 0.1.
     """
 
     noise_variance = 1.0
@@ -39,12 +39,12 @@ class _InUnitsOfNoise:
         return super().loss_function(recon_x / unit, x / unit, *args)  # type: ignore[misc]
 
 
-class FacesDIPVAE(_InUnitsOfNoise, DIPVAE):
-    """DIP-VAE on faces."""
+class FacesDIPVAE(_PixelNoise, DIPVAE):
+    """DIP-VAE with a pixel noise variance."""
 
 
-class GatedFacesDIPVAE(_InUnitsOfNoise, GatedDIPVAE):
-    """Gated DIP-VAE on faces."""
+class GatedFacesDIPVAE(_PixelNoise, GatedDIPVAE):
+    """Gated DIP-VAE with a pixel noise variance."""
 
 
 BACKBONES: dict[str, dict[str, Any]] = {
@@ -64,11 +64,10 @@ BACKBONES: dict[str, dict[str, Any]] = {
 
 
 def make_model(run: Run, partitions: Partitions, data: Faces) -> torch.nn.Module:
-    """The run's model, untrained: the same networks, with the same weights, for all schemes."""
+    """The run's model, with the same networks and initial weights for all schemes."""
     channels = CHANNELS[data.images.shape[-1]]
     mean_image = torch.from_numpy(data.images.mean(0, dtype=np.float32) / 255)
-    torch.manual_seed(run.seed)
-    networks = ConvEncoder(LATENT_DIM, channels), ConvDecoder(LATENT_DIM, mean_image, channels)
+    networks = make_networks(LATENT_DIM, mean_image, channels, seed=run.seed)
     settings: dict[str, Any] = {"input_dim": data.images.shape[1:], "latent_dim": LATENT_DIM}
     if run.scheme in ("group", "ada", "match", "supervised"):
         config = BetaVAEConfig(**settings, beta=run.weight)
@@ -92,7 +91,7 @@ def make_model(run: Run, partitions: Partitions, data: Faces) -> torch.nn.Module
     if run.backbone == "dip":
         model.noise_variance = run.weight
     if run.option == "ten times the weight":
-        model.weight *= 10  # of a remedy's own term
+        model.weight *= 10
     return model  # type: ignore[no-any-return]
 
 
@@ -108,25 +107,25 @@ def _competitor(
         return competitors.SupervisedBetaVAE(config, *networks, partitions, heads)
     if scheme == "match":
         channels = CHANNELS[data.images.shape[-1]]
-        judge = competitors.PairDiscriminator(len(partitions.names), channels)
-        return competitors.MatchPairing(config, *networks, judge, partitions)
+        discriminator = competitors.PairDiscriminator(len(partitions.names), channels)
+        return competitors.MatchPairing(config, *networks, discriminator, partitions)
     model = {"group": competitors.GroupVAE, "ada": competitors.AdaGVAE}[scheme]
     return model(config, *networks, partitions)
 
 
-def order_in_hindsight(model: Any, data: Faces, seed: int) -> None:
-    """Let a model without partitions look its best: each dimension goes where it says most.
+def assign_dimensions(model: Any, data: Faces, seed: int) -> None:
+    """Permute the latent dimensions of a model without partitions for the best alignment.
 
-    Dimensions are assigned to partitions so that the importance that lies where it was meant to
-    is largest (of codes of training images), and the network's units are put in that order.
+    Dimensions are assigned to partitions so that the share of importance in the intended
+    partitions is maximal (on codes of training images); the networks' units are permuted.
     """
     images, factors = data.fit
     mu, log_var = posterior(model, images, batch_size=1_000)
     noise = torch.randn(mu.shape, generator=torch.Generator().manual_seed(seed))
-    found = dci((mu + torch.exp(log_var / 2) * noise).numpy(), factors, seed=seed)
-    owners = [name for name, size in PARTITIONS.items() for _ in range(size)]
-    meant = np.array([[INTENDED[factor] == owner for factor in factors] for owner in owners])
-    _, order = linear_sum_assignment(meant @ found.importance.T, maximize=True)
+    importance = dci((mu + torch.exp(log_var / 2) * noise).numpy(), factors, seed=seed).importance
+    places = [name for name, size in PARTITIONS.items() for _ in range(size)]
+    intended = np.array([[INTENDED[factor] == place for factor in factors] for place in places])
+    _, order = linear_sum_assignment(intended @ importance.T, maximize=True)
     with torch.no_grad():
         for layer in (model.encoder.embedding, model.encoder.log_var):
             layer.weight.copy_(layer.weight[order])

@@ -1,4 +1,4 @@
-"""The gated beta-VAE, changed: for a rest that tells less, and for labels that are wrong."""
+"""Variants of the gated beta-VAE against leakage into the rest and against wrong labels."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from pythae_gated import GatedBetaVAE, Partitions
 
 
-class CostlyRest(GatedBetaVAE):
-    """A remedy: the KL of the rest weighs five times as much."""
+class HeavierRestKL(GatedBetaVAE):
+    """The KL of the rest has five times the weight."""
 
     def loss_function(
         self, recon_x: Tensor, x: Tensor, mu: Tensor, log_var: Tensor, z: Tensor
@@ -20,8 +20,8 @@ class CostlyRest(GatedBetaVAE):
         return loss + 4 * self.beta * rest.sum(1).mean(), recon_loss, kld
 
 
-class IndependentRest(GatedBetaVAE):
-    """A remedy: the dependence (HSIC) of the rest on the other codes is a loss.
+class HSICRest(GatedBetaVAE):
+    """The dependence (HSIC) of the rest on the other codes is penalised.
 
     Gretton et al., "Measuring statistical dependence with Hilbert-Schmidt norms", ALT 2005.
     """
@@ -36,10 +36,10 @@ class IndependentRest(GatedBetaVAE):
         return loss + self.weight * hsic(rest, others.detach()), recon_loss, kld
 
 
-class BlindRest(GatedBetaVAE):
-    """A remedy: the rest is trained against a network that tells the other codes from it.
+class AdversarialRest(GatedBetaVAE):
+    """The rest is trained against a network that predicts the other codes from it.
 
-    By gradient reversal: Ganin et al., "Domain-Adversarial Training of Neural Networks", JMLR
+    Gradient reversal: Ganin et al., "Domain-Adversarial Training of Neural Networks", JMLR
     2016.
     """
 
@@ -48,7 +48,7 @@ class BlindRest(GatedBetaVAE):
     def __init__(self, config: Any, encoder: Any, decoder: Any) -> None:
         super().__init__(config, encoder, decoder)
         rest, others = _rest_and_others(self.partitions, torch.zeros(1, self.latent_dim))
-        self.guess = nn.Sequential(
+        self.predictor = nn.Sequential(
             nn.Linear(rest.shape[1], 128), nn.SiLU(), nn.Linear(128, others.shape[1])
         )
 
@@ -58,16 +58,16 @@ class BlindRest(GatedBetaVAE):
         loss, recon_loss, kld = super().loss_function(recon_x, x, mu, log_var, z)
         rest, others = _rest_and_others(self.partitions, z)
         rest = rest.view_as(rest)
-        missed = (self.guess(rest) - others.detach()).square().mean()
+        error = (self.predictor(rest) - others.detach()).square().mean()
         if rest.requires_grad:
-            # Who guesses worse than the mean is told nothing; beyond, codes would grow for ever.
-            hides = missed.detach() < others.detach().var(0).mean()
-            rest.register_hook(lambda gradient: -self.weight * hides * gradient)
-        return loss + missed, recon_loss, kld
+            # Only while the predictor is better than the mean: codes would grow without bound.
+            informative = error.detach() < others.detach().var(0).mean()
+            rest.register_hook(lambda gradient: -self.weight * informative * gradient)
+        return loss + error, recon_loss, kld
 
 
 class TrimmedPairs(GatedBetaVAE):
-    """A remedy for wrong labels: the quarter of the rows with the largest errors is left out.
+    """The quarter of a batch with the largest reconstruction errors is left out of the loss.
 
     Least trimmed squares: Rousseeuw, "Least median of squares regression", JASA 1984; within a
     batch: Han et al., "Co-teaching", NeurIPS 2018.
@@ -84,10 +84,10 @@ class TrimmedPairs(GatedBetaVAE):
         return loss - recon_loss + kept.mean(), recon_loss, kld
 
 
-class WeighedPairs(GatedBetaVAE):
-    """A remedy for wrong labels: the larger a row's error beside the median, the less it weighs.
+class ReweightedPairs(GatedBetaVAE):
+    """Rows are weighted by 1 / (1 + error / median error)^2.
 
-    The weights of Geman and McClure, "Statistical methods for tomographic image reconstruction",
+    Weights of Geman and McClure, "Statistical methods for tomographic image reconstruction",
     Bulletin of the ISI 1987.
     """
 
@@ -97,12 +97,12 @@ class WeighedPairs(GatedBetaVAE):
         loss, recon_loss, kld = super().loss_function(recon_x, x, mu, log_var, z)
         errors = half_squared_errors(recon_x, x)
         weights = (1 + errors.detach() / errors.detach().median()) ** -2
-        weighed = (weights / weights.mean() * errors).mean()
-        return loss - recon_loss + weighed, recon_loss, kld
+        weighted = (weights / weights.mean() * errors).mean()
+        return loss - recon_loss + weighted, recon_loss, kld
 
 
 def half_squared_errors(recon_x: Tensor, x: Tensor) -> Tensor:
-    """Of each row: (B, ...) and (B, ...) to (B,)."""
+    """One error per row: (B, ...) and (B, ...) to (B,)."""
     return (recon_x - x).square().flatten(1).sum(1) / 2
 
 
@@ -110,7 +110,7 @@ def hsic(
     x: Tensor,  # (B, Dx)
     y: Tensor,  # (B, Dy)
 ) -> Tensor:
-    """The Hilbert-Schmidt independence criterion, with Gaussian kernels as wide as the space."""
+    """The Hilbert-Schmidt independence criterion, with Gaussian kernels of variance D."""
     kernels = []
     for codes in (x, y):
         kernel = torch.exp(-torch.cdist(codes, codes).square() / (2 * codes.shape[1]))
@@ -125,10 +125,11 @@ def _rest_and_others(partitions: Partitions, codes: Tensor) -> tuple[Tensor, Ten
     return rest, torch.cat(others, dim=1)
 
 
+# The keys are those of the committed results.
 LEAKAGE_REMEDIES = {
-    "costly rest": CostlyRest,
-    "independent rest": IndependentRest,
-    "blind rest": BlindRest,
+    "costly rest": HeavierRestKL,
+    "independent rest": HSICRest,
+    "blind rest": AdversarialRest,
 }
-NOISE_REMEDIES = {"trimmed pairs": TrimmedPairs, "weighed pairs": WeighedPairs}
+NOISE_REMEDIES = {"trimmed pairs": TrimmedPairs, "weighed pairs": ReweightedPairs}
 REMEDIES = LEAKAGE_REMEDIES | NOISE_REMEDIES

@@ -1,62 +1,63 @@
-"""The runs of the study: what there is to train, and by which weights."""
+"""The runs of the study, and how the weight of the KL is chosen."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from statistics import mean
 from typing import Any
 
 import cmu_faces
 
-GRID_SEED = 100  # weights are chosen on a seed that no table shows
-CLAIMED = (  # scheme, what is labelled
+GRID_SEED = 100  # weights are chosen on a seed that is used for nothing else
+CLAIM = (  # scheme, what is labelled
     ("ungated", "rest"),
     ("target", "rest"),
     ("target", "all"),
     ("input", "rest"),
     ("input", "all"),
 )
-NOISE = 0.2  # share of wrong labels that remedies are tried on
-LEAKY_WEIGHT = 0.02  # of the KL: so light that the rest tells what it should not
+NOISE = 0.2  # share of wrong labels in the runs of "noise remedies"
+LEAKY_WEIGHT = 0.02  # of the KL; low enough for the rest to leak
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What all runs of a study have in common."""
+    """Settings that all runs of a study share."""
 
     image_size: int = 32
     n_train: int = 20_000
     n_test: int = 4_000
-    n_fit: int = 5_000  # of the training images, to fit the forests on
-    epochs: int = 20  # the budget: each training image is decoded so often on average
-    batch: int = 128  # images decoded a step
+    n_fit: int = 5_000  # training images that the forests are fitted on
+    epochs: int = 20  # images decoded over training images: the budget of every run
+    batch: int = 128  # images decoded per step
     learning_rate: float = 2e-3
     photograph_steps: int = 4_000
 
 
 @dataclass(frozen=True)
 class Run:
-    """One model to train and judge. `part` is the table that it belongs to."""
+    """One model to train and evaluate. `part` is the table that it belongs to."""
 
     part: str
     backbone: str  # "beta", "info" or "dip"
     scheme: str  # "ungated", "input", "target", a competitor or a remedy
-    weight: float  # of the KL: beta, 1 - alpha, or for DIP-VAE the variance of the pixels' noise;
-    # match pairing has none, and chooses a hundredth of it as its learning rate
+    weight: float  # of the KL: beta, 1 - alpha, or for DIP-VAE the variance of the pixel noise;
+    # match pairing has no KL: a hundredth of the weight is its learning rate
     labelled: str = "rest"  # "all", or "rest": identity is not labelled
     share: float = 1.0  # of the training images that are labelled
-    wrong: float = 0.0  # of the labels that are another image's
-    option: str = ""  # how the training differs
+    wrong: float = 0.0  # share of the labels that are replaced by another image's
+    option: str = ""  # a change of the training
     seed: int = 0  # for photographs: the fold
 
     def __str__(self) -> str:
-        said = [self.part, self.backbone, self.scheme, f"weight {self.weight:g}", self.labelled]
-        said += [f"labelled {self.share:.0%}"] * (self.share < 1)
-        said += [f"wrong {self.wrong:.0%}"] * (self.wrong > 0)
-        return ", ".join([*said, *[self.option] * bool(self.option), f"seed {self.seed}"])
+        words = [self.part, self.backbone, self.scheme, f"weight {self.weight:g}", self.labelled]
+        words += [f"labelled {self.share:.0%}"] * (self.share < 1)
+        words += [f"wrong {self.wrong:.0%}"] * (self.wrong > 0)
+        return ", ".join([*words, *[self.option] * bool(self.option), f"seed {self.seed}"])
 
 
 @dataclass(frozen=True)
 class Extent:
-    """How much of the study there is to do."""
+    """The values that a study covers."""
 
     weights: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2)  # of the KL, to choose from
     backbones: tuple[str, ...] = ("beta", "info", "dip")
@@ -73,7 +74,7 @@ class Extent:
         ("blind rest", ""),
         ("blind rest", "ten times the weight"),
     )
-    photograph_remedies: tuple[str, ...] = ("blind rest",)  # on faces it costs little
+    photograph_remedies: tuple[str, ...] = ("blind rest",)
     noise_remedies: tuple[tuple[str, str], ...] = (
         ("trimmed pairs", ""),
         ("weighed pairs", ""),
@@ -117,7 +118,7 @@ TINY_SETTINGS = Settings(
 
 
 def grid_runs(extent: Extent) -> Iterable[Run]:
-    """One seed for each weight: of the ungated models, and of all that compete."""
+    """One seed per weight, for the ungated models and for each competitor."""
     for backbone in extent.backbones:
         for weight in extent.weights:
             yield Run("grid", backbone, "ungated", weight, seed=GRID_SEED)
@@ -129,31 +130,31 @@ def grid_runs(extent: Extent) -> Iterable[Run]:
 def choose_weights(lines: Iterable[dict[str, Any]]) -> dict[tuple[str, str], float]:
     """(backbone, scheme) -> the weight with the highest mean of D, C and I.
 
-    Of those whose reconstruction error is at most twice the least: beyond, codes are good at
-    telling little.
+    Only weights whose reconstruction error is at most twice the lowest are considered: an
+    overly strong KL scores well on codes that carry little information.
     """
-    tried: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
+    trials: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
     for line in lines:
         run = Run(**line["run"])
         if run.part == "grid" and not line.get("diverged"):
-            told = list(line["informativeness"].values())
-            score = line["disentanglement"] + line["completeness"] + sum(told) / len(told)
+            informativeness = mean(line["informativeness"].values())
+            score = line["disentanglement"] + line["completeness"] + informativeness
             trial = (score, run.weight, line["reconstruction_error"])
-            tried.setdefault((run.backbone, run.scheme), []).append(trial)
+            trials.setdefault((run.backbone, run.scheme), []).append(trial)
     chosen = {}
-    for key, trials in tried.items():
-        least = min(error for _, _, error in trials)
-        chosen[key] = max(trial for trial in trials if trial[2] <= 2 * least)[1]
+    for key, candidates in trials.items():
+        lowest = min(error for _, _, error in candidates)
+        chosen[key] = max(trial for trial in candidates if trial[2] <= 2 * lowest)[1]
     return chosen
 
 
 def main_runs(extent: Extent, weights: dict[tuple[str, str], float]) -> Iterable[Run]:
-    """Everything that the tables show, seed by seed, so that a part of it is already one."""
+    """All runs but the grid and the timings, seed by seed, so that a partial study is usable."""
     beta = weights["beta", "ungated"]
     for seed in extent.seeds:
         for backbone in extent.backbones:
             weight = weights[backbone, "ungated"]
-            for scheme, labelled in CLAIMED:
+            for scheme, labelled in CLAIM:
                 yield Run("claim", backbone, scheme, weight, labelled, seed=seed)
         for scheme in extent.competitors:
             if (scheme, weights["beta", scheme]) not in (("target", beta), ("input", beta)):
@@ -182,14 +183,14 @@ def main_runs(extent: Extent, weights: dict[tuple[str, str], float]) -> Iterable
             weight = weights[backbone, "ungated"] / (2 if option == "half of beta" else 1)
             yield Run("error", backbone, "target", weight, option=option, seed=seed)
         for option in extent.input_options:
-            # A rest is trained by self pairs alone.
+            # Without self pairs a rest would not be trained.
             labelled = "all" if option == "no self pairs" else "rest"
             yield Run("input", "beta", "input", beta, labelled, option=option, seed=seed)
-    for scheme, labelled in CLAIMED if "info" in extent.backbones else ():
+    for scheme, labelled in CLAIM if "info" in extent.backbones else ():
         yield Run("mmd", "info", scheme, 0.05, labelled, option="lambda 1", seed=extent.seeds[0])
 
 
 def cost_runs(extent: Extent, weights: dict[tuple[str, str], float]) -> Iterable[Run]:
-    """Timings, to be taken while nothing else runs."""
+    """Timings, to be run one at a time."""
     for backbone in extent.backbones:
         yield Run("cost", backbone, "all", weights[backbone, "ungated"])

@@ -1,4 +1,4 @@
-"""The heads of `make_faces`: ellipsoids met by parallel rays, with a face drawn on the surface."""
+"""The renderer of `make_faces`: ellipsoids under parallel rays, a face drawn on the surface."""
 
 from __future__ import annotations
 
@@ -7,41 +7,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Values = NDArray[Any]  # (B,), one a head; float64 but for the identity
-Pixels = NDArray[Any]  # float32, (B, S, S) or what broadcasts to it
+Values = NDArray[Any]  # (B,), one per head; float64, int64 for the identity
+Pixels = NDArray[Any]  # float32, broadcastable to (B, S, S)
 Factors = dict[str, Values]
 
 
 def render_heads(factors: Factors, looks: Factors, size: int) -> Pixels:
     """Render B heads in these poses, with these expressions and looks, each name -> (B,).
 
-    Pixels are computed by elementwise operations alone: how a matrix product rounds depends on
-    its number of rows, and an image must not depend on how many others are rendered with it.
+    All operations are elementwise: the rounding of a matrix product depends on its number of
+    rows, and an image must not depend on the others in its batch.
 
     Returns:
         The images, (B, size, size), as whole numbers from 0 to 255.
     """
-    tone = {name: _per_image(looks[name]) for name in ("skin", "hair_tone")}
+    skin, hair_tone = _per_image(looks["skin"]), _per_image(looks["hair_tone"])
     view = _View(factors["yaw"], factors["pitch"], size)
     head, nose, hair = _make_solids(view, looks)
 
-    image = (0.82 + 0.18 * head.facing) * tone["skin"]
-    face = _Face(image, head, {**factors, **looks}, view.sharpness)
-    face.draw_eyes()
-    face.draw_brows()
-    face.draw_mouth()
-    _paint(image, nose.cover, (0.70 + 0.25 * nose.facing) * tone["skin"])
-
-    image -= 1.0  # so that the background is 1
-    image *= head.cover
-    image += 1.0
+    image = (0.82 + 0.18 * head.facing) * skin
+    _draw_face(image, head, {**factors, **looks}, view.sharpness)
+    _paint(image, nose.cover, (0.70 + 0.25 * nose.facing) * skin)
+    image = (image - 1.0) * head.cover + 1.0  # the background is 1
     visible = _soft(hair.depth() - head.depth(), view.sharpness)
-    np.maximum(visible, 1.0 - head.cover, out=visible)  # also what looks out from behind the head
-    visible *= hair.cover
-    _paint(image, visible, (0.75 + 0.25 * hair.facing) * tone["hair_tone"])
-    image *= 255.0
-    np.rint(image, out=image)
-    return image
+    visible = np.maximum(visible, 1.0 - head.cover)  # hair behind the head's outline
+    _paint(image, visible * hair.cover, (0.75 + 0.25 * hair.facing) * hair_tone)
+    return np.rint(image * 255.0)
 
 
 def _make_solids(view: _View, looks: Factors) -> tuple[_Ellipsoid, _Ellipsoid, _Ellipsoid]:
@@ -60,7 +51,7 @@ def _make_solids(view: _View, looks: Factors) -> tuple[_Ellipsoid, _Ellipsoid, _
 
 
 class _View:
-    """How B heads are turned, and where the pixels lie: x to the right, y up, z to the viewer.
+    """Rotations of B heads, and pixel coordinates: x to the right, y up, z to the viewer.
 
     The image reaches from -1 to 1 in x and y.
     """
@@ -84,7 +75,7 @@ class _View:
 
 
 class _Ellipsoid:
-    """Where the rays meet B ellipsoids that turn with the head, after scaling to the unit sphere.
+    """Intersection of the rays with B ellipsoids that turn with the head, on the unit sphere.
 
     With A = diag(1 / radii) turn^T, the point (x, y, z) lies at u = A (x, y, z) on that sphere.
     Let w = A_z / |A_z|, the ray's direction there, and P_i = A_i - (w . A_i) w. Then, from the
@@ -119,7 +110,7 @@ class _Ellipsoid:
     def _meet(self, sharpness: Values) -> tuple[Pixels, Pixels]:
         (xx, yy), xy = (self._flat**2).sum(1), (self._flat[0] * self._flat[1]).sum(0)
         inside = (1.0 - _per_image(xx) * self._x**2) - _per_image(yy) * self._y**2
-        inside -= (_per_image(2 * xy) * self._x) * self._y
+        inside = inside - (_per_image(2 * xy) * self._x) * self._y
         facing = np.sqrt(np.maximum(inside, 0.0))
         return _soft(inside, _per_image(sharpness)), facing
 
@@ -135,58 +126,33 @@ class _Ellipsoid:
 
     def _linear(self, x: Values, y: Values, facing: Values, constant: Values) -> Pixels:
         column = _per_image(y) * self._y + _per_image(constant)
-        out: Pixels = _per_image(facing) * self.facing
-        out += _per_image(x) * self._x + column
+        out: Pixels = _per_image(facing) * self.facing + (_per_image(x) * self._x + column)
         return out
 
 
-class _Face:
-    """Draws the features of B faces into an image, where its pixels meet the heads' surfaces."""
+def _draw_face(image: Pixels, head: _Ellipsoid, looks: Factors, sharpness: float) -> None:
+    """Draw the features of B faces into an image, (B, S, S), on the surfaces of their heads."""
+    brow, smile, mouth, gap, size = (
+        _per_image(looks[name]) for name in ("brow", "smile", "mouth", "eye_gap", "eye_size")
+    )
+    across, up = np.abs(head.coordinate(0)), head.coordinate(1)  # faces are symmetric
+    # The back of the head has the same two coordinates: no feature is drawn there.
+    np.copyto(across, 9.0, where=head.coordinate(2) < 0.0)
 
-    def __init__(self, image: Pixels, head: _Ellipsoid, looks: Factors, sharpness: float) -> None:
-        self.image, self.sharpness = image, sharpness
-        self.looks = {name: _per_image(values) for name, values in looks.items()}
-        self.across = np.abs(head.coordinate(0))  # faces are symmetric
-        self.up = head.coordinate(1)
-        # The back of the head has the same two coordinates: out of the features' reach with it.
-        np.copyto(self.across, 9.0, where=head.coordinate(2) < 0.0)
+    distance = ((across - gap) / size) ** 2 + ((up - 0.14) / (0.9 * size)) ** 2
+    _paint(image, _soft(1.0 - distance, sharpness * size / 2), 1.0)
+    _paint(image, _soft(0.36 - distance, sharpness * size), 0.1)
 
-    def draw_eyes(self) -> None:
-        size = self.looks["eye_size"]
-        distance = (self.across - self.looks["eye_gap"]) / size
-        distance *= distance
-        vertical = (self.up - 0.14) / (0.9 * size)
-        vertical *= vertical
-        distance += vertical
-        _paint(self.image, _soft(1.0 - distance, self.sharpness * size / 2), 1.0)
-        _paint(self.image, _soft(0.36 - distance, self.sharpness * size), 0.1)
+    outward = across - gap
+    outside = np.abs(up - (0.52 + 0.08 * brow) + (0.06 + 0.60 * brow) * outward) - 0.08
+    outside = np.maximum(outside, np.abs(outward) - 0.27)
+    _paint(image, _soft(outside, -sharpness), 0.0)
 
-    def draw_brows(self) -> None:
-        brow = self.looks["brow"]
-        outward = self.across - self.looks["eye_gap"]
-        outside = self.up - (0.52 + 0.08 * brow)
-        outside += (0.06 + 0.60 * brow) * outward
-        np.abs(outside, out=outside)
-        outside -= 0.08
-        np.abs(outward, out=outward)
-        outward -= 0.27
-        np.maximum(outside, outward, out=outside)
-        _paint(self.image, _soft(outside, -self.sharpness), 0.0)
-
-    def draw_mouth(self) -> None:
-        bend, gape = 0.46 * self.looks["smile"], 0.24 * self.looks["mouth"]
-        square = self.across * (1 / 0.55)
-        square *= square
-        outside = self.up + (0.47 + 0.36 * bend)
-        outside -= bend * square
-        np.abs(outside, out=outside)
-        outside -= 0.08 + gape
-        # Lips taper late, since a smile moves the corners most; the gape between them is a lens.
-        taper = 0.08 * square
-        taper += gape
-        taper *= square
-        outside += taper
-        _paint(self.image, _soft(outside, -self.sharpness), 0.05)
+    bend, gape, square = 0.46 * smile, 0.24 * mouth, (across * (1 / 0.55)) ** 2
+    outside = np.abs(up + (0.47 + 0.36 * bend) - bend * square) - (0.08 + gape)
+    # Lips taper late, since a smile moves the corners most; the gape between them is a lens.
+    taper = (0.08 * square + gape) * square
+    _paint(image, _soft(outside + taper, -sharpness), 0.05)
 
 
 def _per_image(values: Values) -> Pixels:
@@ -195,14 +161,11 @@ def _per_image(values: Values) -> Pixels:
 
 
 def _soft(inside: Pixels, sharpness: Pixels | float) -> Pixels:
-    """Turn a distance from an edge into the share of the pixel inside it, in place."""
-    inside *= sharpness
-    inside += 0.5
-    np.clip(inside, 0.0, 1.0, out=inside)
-    return inside
+    """The share of a pixel inside an edge, from its distance to the edge."""
+    share: Pixels = np.clip(inside * sharpness + 0.5, 0.0, 1.0)
+    return share
 
 
 def _paint(image: Pixels, mask: Pixels, tone: Pixels | float) -> None:
-    """Lay `tone` over the image where the mask is 1, in place; the mask is used up."""
-    mask *= tone - image
-    image += mask
+    """Blend `tone` into the image, in place, where the mask is 1."""
+    image += mask * (tone - image)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pythae_gated.datasets._heads import Factors, Values, render_heads
 
-# Factor -> (lowest, highest, how many evenly spaced values unless continuous).
+# Factor -> (lowest, highest, number of evenly spaced values unless continuous).
 _RANGES = {
     "yaw": (-35.0, 35.0, 7),
     "pitch": (-20.0, 20.0, 5),
@@ -19,8 +19,8 @@ _RANGES = {
 }
 _N_PEOPLE = 20
 
-# What tells people apart -> (lowest, highest). The unit of length is half the image's width, and
-# half the head's for the eyes. Skin and hair stay light, or they would swallow brows and mouth.
+# Feature of a person -> (lowest, highest). The unit of length is half the width of the image, or
+# of the head for the eyes. Skin and hair are light, so that brows and mouth stay visible.
 _LOOKS = {
     "width": (0.70, 0.80),
     "height": (0.82, 0.92),
@@ -32,7 +32,7 @@ _LOOKS = {
     "hair_size": (0.02, 0.13),
     "hair_drop": (-0.20, 0.06),
 }
-_CHUNK_PIXELS = 1 << 17  # bounds the memory; a quarter as many are slower
+_CHUNK_PIXELS = 1 << 17  # bounds the memory; smaller chunks are slower
 
 
 def make_faces(
@@ -40,11 +40,10 @@ def make_faces(
 ) -> tuple[NDArray[np.uint8], Factors]:
     """Render cartoon heads of 20 people in random poses and with random expressions.
 
-    A head is an ellipsoid, met analytically by each pixel's parallel ray. Eyes, brows and mouth
-    are drawn on its surface; nose and hair are ellipsoids of their own. The six factors are drawn
-    independently and uniformly. An image is a function of its factors and `image_size` alone:
-    person k looks the same in every call. The brightest pixel of each image, its background, is
-    255.
+    A head is an ellipsoid, rendered by parallel rays in closed form. Eyes, brows and mouth are
+    drawn on its surface; nose and hair are further ellipsoids. The six factors are sampled
+    independently and uniformly. An image depends on its factors and `image_size` only: person k
+    looks the same in every call. The brightest pixel of each image, its background, is 255.
 
     ========  ==========  ======  ==================================================
     factor    range       values  meaning
@@ -61,9 +60,9 @@ def make_faces(
         n: Number of images, at least 1. The first images of a longer call with the same seed are
             those of a shorter one.
         image_size: Height and width S, in pixels, at least 8.
-        continuous: Draw from the whole range of each factor but identity, rather than the few
-            evenly spaced values above, whose labels agree exactly as floats.
-        seed: Seed of the factors, at least 0. Global random states are neither read nor changed.
+        continuous: Sample from the whole range of each factor except identity, instead of the
+            evenly spaced values above.
+        seed: Seed of the factors, at least 0. Global random states are not used.
 
     Returns:
         The images, (n, 1, S, S) uint8, and the factors in the order above, name -> (n,) values:
@@ -96,7 +95,7 @@ def _check_int(name: str, value: Any, least: int) -> None:
 
 
 def _draw_factors(n: int, continuous: bool, seed: int) -> Factors:
-    # One row an image, so that the first images do not depend on how many follow.
+    # One row per image, so that the first images do not depend on their number.
     draws = np.random.default_rng(seed).random((n, len(_RANGES) + 1)).T
     factors: Factors = {}
     for draw, (name, (low, high, count)) in zip(draws[:-1], _RANGES.items(), strict=True):
@@ -109,8 +108,8 @@ def _draw_factors(n: int, continuous: bool, seed: int) -> Factors:
 
 
 def _make_people() -> dict[str, Values]:
-    """Return the looks of the people, name -> (20,), spread evenly over their ranges."""
-    # Multiples of irrational numbers (a Kronecker sequence) depend on no generator's version.
+    """Return the features of the people, name -> (20,), spread evenly over their ranges."""
+    # A Kronecker sequence does not depend on the version of a random generator.
     steps = np.sqrt([2, 3, 5, 7, 11, 13, 17, 19, 23])
     spread = (0.5 + np.arange(_N_PEOPLE)[:, None] * steps) % 1
     return {
@@ -123,7 +122,7 @@ _PEOPLE = _make_people()
 
 
 def _render(factors: Factors, image_size: int) -> NDArray[np.uint8]:
-    """Render one image a row of `factors`, name -> (n,); returns (n, 1, S, S)."""
+    """Render one image per row of `factors`, name -> (n,); returns (n, 1, S, S)."""
     n = len(factors["identity"])
     images = np.empty((n, 1, image_size, image_size), np.uint8)
     step = max(1, _CHUNK_PIXELS // image_size**2)
@@ -134,7 +133,7 @@ def _render(factors: Factors, image_size: int) -> NDArray[np.uint8]:
         looks = {name: look[chunk["identity"]] for name, look in _PEOPLE.items()}
         images[rows, 0] = render_heads(chunk, looks, image_size)
 
-    # Threads help, since numpy holds no lock while it computes.
+    # numpy releases the GIL while it computes.
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         list(pool.map(render, range(0, n, step)))
     return images

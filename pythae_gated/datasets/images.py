@@ -1,101 +1,227 @@
-"""Where a dataset's images come from: arrays, tensors, memmaps, or a dataset read item by item."""
+"""Images of any kind (arrays, memmaps, lists, datasets), read in batches."""
 
-import mmap
+import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import Subset, TensorDataset
 
-from pythae_gated.datasets.partners import Indices
-from pythae_gated.errors import PairingError
-from pythae_gated.inference import Images, as_images
-
-Data: TypeAlias = Any  # Images, or whatever has a length and gives item i for data[i]
+Images: TypeAlias = Any  # of any kind that `open_images` reads
 
 _CHECKED_AT_ONCE = 1024  # images
 
 
-def check_data(data: Data) -> None:
-    """Refuse data that cannot be images, and NaN where the images lie in memory.
+def as_images(data: NDArray[Any] | Tensor) -> Tensor:
+    """Images as a float32 tensor: the one scaling rule of this library.
+
+    uint8 is divided by 255; floats of any width become float32 and keep their values. (Convert
+    images of zeros and ones stored as uint8, as in dSprites, to float first.)
+
+    Args:
+        data: Images of any shape. A float32 tensor is returned as it is; a writeable float32
+            array shares its memory.
 
     Raises:
-        PairingError: Naming what is wrong.
+        ValueError: If the data is neither uint8 nor float.
+
+    Example:
+        >>> as_images(np.array([0, 51, 255], dtype=np.uint8))
+        tensor([0.0000, 0.2000, 1.0000])
     """
-    if not isinstance(data, (Tensor, np.ndarray)):
-        if isinstance(data, Sequence) or not hasattr(data, "__getitem__"):
-            raise PairingError(
-                f"data is a {type(data).__name__}: expected an array, tensor, memmap or dataset"
+    if not isinstance(data, Tensor):
+        # torch supports neither read-only memory (of a memmap) nor negative strides.
+        array = np.require(data, requirements=["C", "W"])
+        if array.dtype != np.uint8 and array.dtype.kind != "f":
+            raise ValueError(_not_images(array.dtype))
+        data = torch.from_numpy(array)
+    if data.dtype == torch.uint8:
+        return data.to(torch.float32).div_(255)
+    if not data.is_floating_point():
+        raise ValueError(_not_images(data.dtype))
+    return data.to(torch.float32)
+
+
+def _not_images(dtype: object) -> str:
+    return (
+        f"images of dtype {dtype}: expected uint8, from 0 to 255, or a float; convert them, "
+        "for instance with .astype('float32')"
+    )
+
+
+def open_images(data: Any, image_key: Any = None) -> "ImageReader":
+    """A reader of images of any kind, whose length is N.
+
+    Args:
+        data: Images (N, *input_dim), an array, tensor, memmap or HDF5 dataset; a data frame of
+            numbers; a list of arrays, tensors or PIL images; a map-style dataset whose item i is
+            an image, (image, ...) or {"data": image}; a `PairedDataset`; or a `Subset` of one of
+            these. PIL images become (C, H, W). Worker processes open a memmap by its file name,
+            unless it is of mode "c" or a part that is not contiguous: those are sent whole.
+        image_key: The key or position of the image in an item of a dataset, if it is another.
+
+    Raises:
+        ValueError: If the data is of another type, empty or masked, or images in memory are not
+            finite.
+
+    Example:
+        >>> reader = open_images([np.full((1, 2, 2), 51 * i, dtype=np.uint8) for i in range(6)])
+        >>> len(reader), reader.read([5, 1]).flatten(1).mean(1)
+        (6, tensor([1.0000, 0.2000]))
+    """
+    if isinstance(data, ImageReader):
+        return data
+    if isinstance(getattr(data, "images", None), ImageReader):  # a PairedDataset
+        return open_images(data.images)
+    if isinstance(data, Subset):
+        return open_images(data.dataset, image_key).subset(np.asarray(data.indices))
+    if isinstance(data, TensorDataset) and image_key is None:
+        data = data.tensors[0]
+    if hasattr(data, "iloc"):  # a data frame
+        table = data.to_numpy()
+        data = table if table.dtype == np.uint8 else data.to_numpy(np.float32, na_value=np.nan)
+    return ImageReader(data, image_key)
+
+
+def read_all(data: Images) -> Tensor:  # (N, *input_dim)
+    """All images as one float32 tensor on the CPU; see `open_images`."""
+    reader = open_images(data)
+    return reader.read(range(len(reader))).cpu()
+
+
+class ImageReader:
+    """Images in one array or map-style dataset; see `open_images`."""
+
+    def __init__(self, data: Any, image_key: Any = None) -> None:
+        _check_type(data)
+        self.data, self._key = data, image_key
+        self._items: NDArray[Any] = np.arange(len(data))
+        self._is_finite = False
+        in_memory = isinstance(data, (Tensor, np.ndarray)) and not isinstance(data, np.memmap)
+        n = len(self) if in_memory else 1
+        chunks = (range(n)[i : i + _CHECKED_AT_ONCE] for i in range(0, n, _CHECKED_AT_ONCE))
+        highest = max(float(self.read(chunk).max()) for chunk in chunks)
+        self._is_finite = in_memory
+        if highest == as_images(np.array(1, dtype=np.uint8)):
+            warnings.warn(
+                "the images are zeros and ones in uint8, which become 0 and 1/255: convert them "
+                "with .astype('float32')",
+                stacklevel=4,
             )
-        if not hasattr(data, "__len__"):
-            raise PairingError(f"the dataset {type(data).__name__} has no length: give it __len__")
-        if len(data) == 0:
-            raise PairingError(f"the dataset {type(data).__name__} is empty")
-        return
-    if data.ndim < 2 or len(data) == 0:
-        raise PairingError(f"data of shape {tuple(data.shape)}: expected (N, *input_dim), N > 0")
-    try:
-        as_images(data[:0])
-    except ValueError as error:
-        raise PairingError(str(error)) from None
-    is_float = data.is_floating_point() if isinstance(data, Tensor) else data.dtype.kind == "f"
-    if is_float and not isinstance(data, np.memmap):
-        for start in range(0, len(data), _CHECKED_AT_ONCE):
-            images = as_images(data[start : start + _CHECKED_AT_ONCE]).cpu()
-            _refuse_nan(images, np.arange(start, start + len(images)))
 
+    def __len__(self) -> int:
+        return len(self._items)
 
-def gather(data: Data, indices: Indices) -> Tensor:  # (n, *input_dim)
-    """The images at these indices as one float32 tensor, scaled by `as_images`.
+    def subset(self, indices: NDArray[Any]) -> "ImageReader":
+        """A reader of the images at these indices, in their order."""
+        part = object.__new__(ImageReader)
+        vars(part).update(vars(self), _items=self._items[indices])
+        return part
 
-    Raises:
-        PairingError: Where an image that was not in memory before holds NaN or cannot be read.
-    """
-    if isinstance(data, Tensor) and (data.is_cuda or data.dtype == torch.bfloat16):
-        return as_images(data[torch.from_numpy(indices).to(data.device)])
-    if isinstance(data, (Tensor, np.ndarray)):
-        # numpy's take is as fast as torch's on an idle machine, and does not wait for busy cores.
-        images = as_images(np.asarray(data).take(indices, axis=0))
-        if isinstance(data, np.memmap):
-            _refuse_nan(images, indices)
+    def read(self, indices: Sequence[int] | NDArray[Any]) -> Tensor:  # (n, *input_dim)
+        """Read images as one float32 tensor, scaled by `as_images`.
+
+        Raises:
+            ValueError: If an image cannot be read, or contains NaN or infinity.
+        """
+        items, data = self._items[np.asarray(indices)], self.data
+        if isinstance(data, Tensor) and (data.is_cuda or data.dtype == torch.bfloat16):
+            images = as_images(data.detach()[torch.from_numpy(items).to(data.device)])
+        elif isinstance(data, (Tensor, np.ndarray)):
+            # numpy's take is as fast as torch's on idle cores, and does not wait for busy ones.
+            array = data.detach().numpy() if isinstance(data, Tensor) else np.asarray(data)
+            images = as_images(_as_native(array.take(items, axis=0)))
+        else:
+            distinct, place = np.unique(items, return_inverse=True)  # a self pair is read once
+            images = _stack([self._read_item(item) for item in distinct.tolist()])[place]
+        if not self._is_finite:
+            _check_finite(images, items)
         return images
-    images = torch.stack([_read(data, int(index)) for index in indices])
-    _refuse_nan(images, indices)
-    return images
+
+    def _read_item(self, index: int) -> Tensor:
+        try:
+            item, key = self.data[index], self._key
+            if isinstance(item, Mapping):
+                key = "data" if key is None else key
+                if key not in item:
+                    raise KeyError(f"no {key!r} in {list(item)}; name the image by image_key=")
+                item = item[key]
+            elif isinstance(item, (tuple, list)):
+                item = item[0 if key is None else key]
+            return as_images(_as_pixels(item))
+        except Exception as error:
+            raise ValueError(f"item {index} of the data cannot be read: {error}") from error
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "data": _reopen(self.data) or self.data}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if isinstance(self.data, partial):
+            self.data = self.data()
 
 
-def _read(data: Data, index: int) -> Tensor:
+def _check_type(data: Any) -> None:
+    name = type(data).__name__
+    for method in ("toarray", "to_dense"):  # of scipy's and torch's sparse matrices
+        if hasattr(data, method) and getattr(data, "layout", None) != torch.strided:
+            raise ValueError(f"data is a sparse {name}: expected a dense one, data.{method}()")
+    needed = hasattr(data, "__getitem__") and hasattr(data, "__len__")
+    if isinstance(data, (str, bytes, Mapping)) or not needed:
+        raise ValueError(
+            f"data is a {name}: expected an array, tensor, memmap, list of images, or dataset "
+            "with __getitem__ and __len__"
+        )
+    shape = tuple(getattr(data, "shape", (len(data), 1)))
+    if len(shape) < 2 or 0 in shape:
+        raise ValueError(f"data is a {name} of shape {shape}: expected (N, *input_dim), N > 0")
+    if np.ma.is_masked(data):
+        raise ValueError("data has masked pixels: replace them, as in data.filled(0)")
+
+
+def _as_pixels(image: Any) -> Any:
+    """An array or tensor in a dtype that torch knows; PIL images as (C, H, W)."""
+    if hasattr(image, "getbands"):
+        array = np.asarray(image.convert({"1": "L", "P": "RGB"}.get(image.mode, image.mode)))
+        return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+    if not getattr(image, "ndim", 0) or np.ma.is_masked(image):
+        raise TypeError(
+            f"{type(image).__name__} is not an array, tensor or PIL image without missing pixels"
+        )
+    return image.detach() if isinstance(image, Tensor) else _as_native(np.asarray(image))
+
+
+def _as_native(array: NDArray[Any]) -> NDArray[Any]:
+    """Floats of any width and byte order as float32, since torch does not know them all."""
+    return array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array
+
+
+def _stack(images: list[Tensor]) -> Tensor:
     try:
-        item = data[index]
-        if isinstance(item, Mapping):
-            item = item["data"]
-        elif isinstance(item, (tuple, list)):
-            item = item[0]
-        return as_images(item if isinstance(item, Tensor) else np.asarray(item))
-    except Exception as error:
-        raise PairingError(f"item {index} of the data cannot be read: {error}") from error
+        return torch.stack(images)
+    except RuntimeError as error:
+        raise ValueError(f"the images differ in shape, so resize them: {error}") from error
 
 
-def _refuse_nan(images: Tensor, indices: Indices) -> None:
-    bad = torch.isnan(images).flatten(1).any(1)
+def _check_finite(images: Tensor, items: NDArray[Any]) -> None:
+    bad = ~images.isfinite().flatten(1).all(1).cpu().numpy()
     if bad.any():
-        raise PairingError(f"image {indices[bad.numpy()][0]} holds NaN; mend it or leave it out")
+        raise ValueError(f"image {items[bad][0]} contains NaN or infinity; fix or drop it")
 
 
-class MemmapFile:
-    """A memmap as what it takes to open it again: worker processes get this, not the bytes."""
-
-    def __init__(self, data: Any) -> None:
-        order = "F" if data.flags.f_contiguous and not data.flags.c_contiguous else "C"
-        self._arguments: Any = (data.filename, data.dtype, "r", data.offset, data.shape, order)
-
-    @staticmethod
-    def describes(data: Data) -> bool:
-        """Whether the data is a whole memmap, and not a view of part of one."""
-        return isinstance(data, np.memmap) and isinstance(data.base, mmap.mmap)
-
-    def open(self) -> Images:
-        """The memmap again, to be read."""
-        images: Images = np.memmap(*self._arguments)
-        return images
+def _reopen(data: Any) -> partial[Any] | None:
+    """How another process opens a contiguous memmap, or a contiguous part of one, again."""
+    root = data
+    while isinstance(root, np.ndarray) and isinstance(root.base, np.ndarray):
+        root = root.base
+    if not isinstance(root, np.memmap) or root.filename is None or root.mode == "c":
+        return None  # changes in memory only are sent as they are
+    if not (data.flags.c_contiguous or data.flags.f_contiguous):
+        return None
+    order = "C" if data.flags.c_contiguous else "F"
+    offset = root.offset + data.ctypes.data - root.ctypes.data
+    return partial(np.memmap, root.filename, data.dtype, "r", offset, data.shape, order)

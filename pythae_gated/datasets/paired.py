@@ -1,6 +1,9 @@
 """PairedDataset: images with targets that share a labelled factor, fetched in whole batches."""
 
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -9,56 +12,55 @@ from pythae.data.datasets import DatasetOutput
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from pythae_gated.datasets.batches import Batch
-from pythae_gated.datasets.checks import (
-    check_indices,
-    check_length,
-    check_partitions,
-    check_sources,
-    check_weights,
-    make_sources,
-)
-from pythae_gated.datasets.images import Data, MemmapFile, check_data, gather
-from pythae_gated.datasets.pairing import Pairing
-from pythae_gated.datasets.partners import Indices, Source
+from pythae_gated.datasets.batch import Batch, Row, augment
+from pythae_gated.datasets.images import open_images
+from pythae_gated.datasets.partners import Candidates, Indices, draw_pairs, make_candidates
+from pythae_gated.errors import PairingError
 from pythae_gated.partitions import SELF, Partitions
 
 
 class PairedDataset(Dataset[DatasetOutput]):
-    """Pairs of images for a gated model, from labels that may be partial.
+    """Pairs of images for a gated model, from labels that may be incomplete.
 
-    Item i is a `DatasetOutput` of `data` and `target` (*input_dim; float32), `gate` (K,) of bool
-    and, where given, `labels`. The kind of pair is drawn first, by weight:
+    Item i is a `DatasetOutput` of `data` and `target` (*input_dim; float32), `gate` (K,) of bool,
+    `partitions` and, if given, `labels`. The kind of pair is drawn first, by weight:
 
-    - A *shared pair* of a partition: two images that agree in this partition's label; its gate
-      alone is open. Where item i has no partner, a random item that has one stands in for it.
-    - A *self pair*: the image is its own target; open is the rest, or all where there is no rest.
+    - A *shared pair* of a partition: two images with the same label for this partition, whose
+      gate is open and all others closed. If item i has no partner, a random item that has one
+      replaces it, from the whole dataset: to hold data out, use `split`.
+    - A *self pair*: the image is its own target; the rest is open, or all if there is no rest.
 
-    Fetched batch by batch, as torch's DataLoader and so Pythae's trainers do, a batch is one
-    gather. Rows follow the kinds, not the items: fit samplers on the images themselves.
+    In a DataLoader, and so in Pythae's trainers, each batch is read at once. Since rows follow
+    the kinds, not the items, fit Pythae's samplers to the images themselves.
 
     Args:
-        data: Images (N, *input_dim), an array, tensor or memmap, never copied as a whole; or a
-            map-style dataset that gives an image, (image, ...) or {"data": image} for an index.
-            uint8 becomes float32 in [0, 1], and other floats float32.
-        partitions: `model.partitions`, or name -> size, where those without labels are the rest
-            (a warning names the `rest=[...]` that the model's config must carry).
-        factors: Partition -> labels, (N,) or (N, F) for several columns that must all agree: ints,
-            texts, or floats that agree exactly. NaN and None are unknown.
-        pairs: Partition -> (M, 2) indices of items known to share it, where there are no labels.
-            An item's partners are its neighbours in this list.
-        tolerance: Partition -> how far apart two of its labels may be, which then are numbers;
-            Euclidean for several columns. Each partner within it is equally likely.
+        data: Images (N, *input_dim) of any kind that `open_images` takes: an array, tensor,
+            memmap, list or map-style dataset, for example. uint8 becomes float32 in [0, 1].
+        partitions: `model.partitions`; or name -> size, in which case partitions without labels
+            are the rest (a warning shows the `rest=[...]` that the model's config must have).
+        factors: Partition -> labels, (N,) or (N, F) for several columns that must all be equal:
+            numbers or strings, in a list, array, tensor, Series or data frame. NaN, None, NaT,
+            `pandas.NA` and masked entries are unknown.
+        pairs: Partition -> (M, 2) indices of items known to share its factor, without labels.
+        tolerance: Partition -> the largest distance between the labels of two partners, which
+            then are numbers; Euclidean for several columns. Each partner is equally likely.
+            Give angles as two columns, cosine and sine, and 2 sin(d / 2) for a difference of d.
         weights: Partition or `"self"` -> relative frequency. Default: 1 each.
-        labels: Anything numeric (N, ...) to pass on with the data, for callbacks, say.
-        unknown: A label, such as -1, that means unknown too.
+        labels: Numbers (N, ...) to pass on with the data.
+        unknown: A label that means unknown too, such as -1, or a list of them, for all factors;
+            or a mapping from partition to either. A value that never occurs gives a warning.
+        image_key: The key or position of the image in an item of a dataset, if it is another.
         transform: A function of fetched images (n, *input_dim), for augmentation: called once for
-            the data of a batch and once for its targets.
-        seed: None: pairs are drawn anew at each access, from torch's global generator. An int:
-            item i is always the same pair, and its data is image i, for evaluation.
+            the data of a batch and once for its targets. With a seed it is called for each image,
+            with torch's generator seeded.
+        seed: None: new pairs at each access, from torch's global generator. An int: item i is
+            always the same pair, and its data is image i, for evaluation.
+
+    Attributes:
+        images: The `ImageReader` of the images.
 
     Raises:
-        PairingError: Where labels, weights or data do not fit, naming the value and the mend.
+        PairingError: If labels, weights or data do not fit.
 
     Example:
         >>> images = np.random.default_rng(0).random((6, 1, 8, 8))
@@ -74,7 +76,7 @@ class PairedDataset(Dataset[DatasetOutput]):
 
     def __init__(
         self,
-        data: Data,
+        data: Any,
         partitions: Partitions | Mapping[str, int],
         factors: Mapping[str, Any] | None = None,
         *,
@@ -83,124 +85,216 @@ class PairedDataset(Dataset[DatasetOutput]):
         weights: Mapping[str, float] | None = None,
         labels: Any = None,
         unknown: Any = None,
+        image_key: Any = None,
         transform: Callable[[Tensor], Tensor] | None = None,
         seed: int | None = None,
     ) -> None:
-        check_data(data)
-        factors, pairs = factors or {}, pairs or {}
-        spoken_of = (*factors, *pairs)
-        self.data = data
+        factors, pairs = _as_mapping(factors, "factors"), _as_mapping(pairs, "pairs")
+        supervised = (*factors, *pairs)
         self.transform = transform
-        self.partitions = check_partitions(partitions, spoken_of)
-        self.weights = check_weights(weights, spoken_of)
-        self.labels = None if labels is None else torch.as_tensor(labels)
-        if self.labels is not None:
-            check_length(self.labels, len(data), "labels")
-        sources = make_sources(len(data), factors, pairs, tolerance or {}, unknown)
-        self._setup(sources, np.arange(len(data)), seed)
+        self.partitions = _check_partitions(partitions, supervised)
+        self.weights = _check_weights(_as_mapping(weights, "weights"), supervised)
+        tolerance = _as_mapping(tolerance, "tolerance")
+        try:
+            self.images = open_images(data, image_key)
+            candidates = make_candidates(len(self), factors, pairs, tolerance, unknown)
+            self.labels = None if labels is None else torch.as_tensor(labels)
+        except (TypeError, ValueError) as error:
+            raise PairingError(str(error)) from error
+        if self.labels is not None and self.labels.shape[:1] != (len(self),):
+            raise PairingError(f"labels of shape {self.labels.shape} for {len(self)} images")
+        self._setup(candidates, seed)
 
-    def _setup(self, sources: dict[str, Source], items: Indices, seed: int | None) -> None:
-        """What differs between the whole and its splits: who pairs, with whom, and how."""
-        check_sources(sources)
-        self._sources = sources
-        self._items = items  # position in this dataset -> index of the image
-        self.seed = seed
-        self._pairing = Pairing(sources, self.weights)
+    def _setup(self, candidates: dict[str, Candidates], seed: int | None) -> None:
+        """Set what differs between the whole dataset and a split."""
+        if seed is not None and not (isinstance(seed, Integral) and seed >= 0):
+            raise PairingError(f"seed is {seed!r}: expected None, or an int of at least 0")
+        _check_candidates(candidates)
+        self._candidates, self.seed = candidates, seed
+        weights = np.array([self.weights[name] for name in (*candidates, SELF)])
+        self._draw = partial(draw_pairs, list(candidates.values()), weights)
         self._frozen = None
         if seed is not None:
-            self._frozen = self._pairing.freeze(len(items), np.random.default_rng(seed))
-        opens = [[name == source for name in self.partitions.names] for source in sources]
-        rest = self.partitions.rest or self.partitions.names
-        opens.append([name in rest for name in self.partitions.names])
-        self._gates = np.array(opens)  # (kinds, K)
+            rng = np.random.default_rng(int(seed))
+            self._frozen = self._draw(np.arange(len(self)), rng, replace=False)
+            if self.transform is not None:
+                self._check_reproducible()
+        names = self.partitions.names
+        open_by_kind = [*([name] for name in candidates), self.partitions.rest or names]
+        self._gates = np.array([[name in opened for name in names] for opened in open_by_kind])
 
     def split(self, indices: Any, *, seed: int | None = None) -> "PairedDataset":
-        """These items alone, whose partners are among them too: to hold data out.
+        """Hold data out: a dataset of these items only, whose partners are among them too.
 
-        torch's `random_split` would let held-out images in as targets.
+        torch's `random_split`, `Subset` and samplers do not hold data out: they choose the items
+        asked for, and other items are used as targets and in place of items without a partner.
 
         Args:
-            indices: Which items: distinct indices, or a mask (N,) of bool.
+            indices: Distinct indices, or a mask (N,) of bool.
             seed: As for the dataset; an int for evaluation.
 
         Raises:
-            PairingError: Where there is no item, an index is out of range or named twice, or the
-                items of a partition have no partners left.
+            PairingError: If the indices are empty, out of range or repeated, or if a partition
+                has no pairs among them.
         """
-        chosen = check_indices(indices, len(self))
+        chosen = _check_indices(indices, len(self))
         part = object.__new__(type(self))
         vars(part).update(vars(self))
-        sources = {name: source.take(chosen) for name, source in self._sources.items()}
-        part._setup(sources, self._items[chosen], seed)
+        part.images = self.images.subset(chosen)
+        part.labels = None if self.labels is None else self.labels[chosen]
+        part._setup({name: c.subset(chosen) for name, c in self._candidates.items()}, seed)
         return part
 
     def __len__(self) -> int:
         """The number of images."""
-        return len(self._items)
+        return len(self.images)
 
     def __getitem__(self, index: int) -> DatasetOutput:
         """One pair."""
+        if isinstance(index, slice):
+            raise TypeError(f"{index} of a dataset: expected an int, or use split(range(...))")
         position = range(len(self))[index]  # raises IndexError, and counts from the end
-        return self.__getitems__([position])[0]
+        return self._read([position])[0]
 
-    def __getitems__(self, indices: Sequence[int]) -> "Batch":
-        """A whole batch of pairs in one gather: a sequence that makes its rows on demand."""
-        items = np.asarray(indices)
+    def __getitems__(self, indices: Sequence[int]) -> Sequence[Row]:
+        """A whole batch of pairs, read at once unless a subclass defines `__getitem__`."""
+        if type(self).__getitem__ is not PairedDataset.__getitem__:
+            return [self[index] for index in indices]
+        return self._read(indices)
+
+    def _read(self, indices: Sequence[int]) -> Batch:
+        items = np.asarray(indices, dtype=np.int64)
         if self._frozen is None:
-            kinds, items, partners = self._pairing.draw(items, _generator(self._rank()))
+            # Pythae's trainers seed every rank alike: without the rank all draw the same kinds.
+            rng = np.random.default_rng(int(torch.randint(2**63 - 1, ())) + self._rank())
+            pairs = self._draw(items, rng, replace=True)
         else:
-            kinds, partners = (column[items] for column in self._frozen)
-        images = gather(self.data, self._items[np.concatenate([items, partners])])
+            pairs = [column[items] for column in self._frozen]
+        kinds, items, partners = pairs
+        try:
+            images = self.images.read(np.concatenate([items, partners]))
+        except ValueError as error:
+            raise PairingError(str(error)) from error
         data, target = images[: len(items)], images[len(items) :]
-        if self.transform is not None:
-            data, target = self.transform(data), self.transform(target)
-        batch = {"data": data, "target": target}
-        batch["gate"] = torch.from_numpy(self._gates[kinds])
+        data, target = self._augment(data, items, 0), self._augment(target, items, 1)
+        batch = {"data": data, "target": target, "gate": torch.from_numpy(self._gates[kinds])}
         if self.labels is not None:
-            batch["labels"] = self.labels[self._items[items]]
-        return Batch(batch)
+            batch["labels"] = self.labels[items]
+        return Batch({**batch, "partitions": self.partitions})
+
+    def _augment(self, images: Tensor, items: Indices, side: int) -> Tensor:
+        if self.transform is None:
+            return images
+        seeds = [hash((self.seed, side, item)) for item in items.tolist()]
+        return augment(images, self.transform, None if self.seed is None else seeds)
+
+    def _check_reproducible(self) -> None:
+        items = np.arange(min(len(self), 16))
+        first, second = (self._augment(self.images.read(items), items, 0) for _ in range(2))
+        if not first.equal(second):
+            raise PairingError(
+                "with a seed, item i is always the same pair, but transform changes from call to "
+                "call: let it use torch's global generator, or leave out the seed or transform"
+            )
 
     def summary(self) -> str:
-        """What there is to learn from, as a table with a row a kind of pair.
+        """A table of the supervision, one row per kind of pair.
 
-        How many images are labelled, in how many groups, how many of them have no partner, and
-        the share of pairs that will be of this kind.
+        Its columns are the number of labelled images, of distinct labels, of labelled images
+        without a partner, and the share of pairs of this kind. Below it are the rest, and labels
+        that look like missing values.
         """
-        total = sum(self.weights.values())
-        rows = [("pairs", "labelled", "groups", "alone", "share")]
-        for name, source in self._sources.items():
-            groups = "-" if source.n_groups is None else f"{source.n_groups:,}"
-            counts = f"{source.n_labelled:,}", groups, f"{source.n_alone:,}"
-            rows.append((name, *counts, f"{self.weights[name] / total:.2f}"))
-        rows.append((SELF, f"{len(self):,}", "-", "-", f"{self.weights[SELF] / total:.2f}"))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
-            for row in rows
-        ]
+        counts = [self.weights[name] for name in (*self._candidates, SELF)]
+        if self._frozen is not None:
+            counts = np.bincount(self._frozen[0], minlength=len(counts)).tolist()
+        shares = [f"{count / sum(counts):.2f}" for count in counts]
+        width = max(map(len, ("pairs", *self._candidates)))
+        row = f"{{:{width}}}{{:>11}}{{:>10}}{{:>10}}{{:>8}}".format
+        lines = [row("pairs", "labelled", "groups", "alone", "share")]
+        for (name, found), share in zip(self._candidates.items(), shares, strict=False):
+            groups = "-" if found.n_groups is None else f"{found.n_groups:,}"
+            lines.append(row(name, f"{found.n_labelled:,}", groups, f"{found.n_alone:,}", share))
+        lines.append(row(SELF, f"{len(self):,}", "-", "-", shares[-1]))
         rest = ", ".join(self.partitions.rest) or "none; self pairs open all partitions"
-        return "\n".join([*lines, f"rest: {rest}"])
+        notes = [found.note for found in self._candidates.values() if found.note]
+        return "\n".join([*lines, f"rest: {rest}", *notes])
 
     def _rank(self) -> int:
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
         return torch.distributed.get_rank() if distributed else getattr(self, "_origin", 0)
 
     def __getstate__(self) -> dict[str, Any]:
-        # A spawned worker process is not part of the process group that its trainer is in.
-        state = {**vars(self), "_origin": self._rank()}
-        if MemmapFile.describes(self.data):
-            state["data"] = MemmapFile(self.data)
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        if isinstance(self.data, MemmapFile):
-            self.data = self.data.open()
+        # A spawned worker process is not part of the process group of its trainer.
+        return {**vars(self), "_origin": self._rank()}
 
 
-def _generator(rank: int) -> np.random.Generator:
-    """A generator for one batch, seeded from torch's global one and the distributed rank.
+def _as_mapping(value: Any, argument: str) -> Mapping[str, Any]:
+    if hasattr(value, "iloc") and hasattr(value, "columns"):  # a data frame
+        return dict(value.items())
+    if value is not None and not isinstance(value, Mapping):
+        raise PairingError(
+            f"{argument} is a {type(value).__name__}: expected a mapping from partition, as in "
+            f"{argument}={{'pose': ...}}"
+        )
+    return value or {}
 
-    Pythae's trainers seed every rank alike: without the rank all would draw the same kinds.
-    """
-    return np.random.default_rng((int(torch.randint(2**63 - 1, ())), rank))
+
+def _check_candidates(candidates: Mapping[str, Candidates]) -> None:
+    """Refuse partitions without any pair, and warn of items without a partner."""
+    for name, found in candidates.items():
+        labelled = f"of the {found.n_labelled} items labelled in {name!r}"
+        if len(found) == 0:
+            raise PairingError(f"no two {labelled} share a label: name {name!r} in the rest")
+        if found.n_alone:
+            warnings.warn(
+                f"{found.n_alone} {labelled} share their label with no other item, so they are in "
+                "none of its pairs",
+                stacklevel=4,
+            )
+
+
+def _check_partitions(
+    partitions: Partitions | Mapping[str, int], supervised: Collection[str]
+) -> Partitions:
+    """The partitions, whose rest is exactly the partitions without labels or pairs."""
+    declared = isinstance(partitions, Partitions)
+    partitions = partitions if isinstance(partitions, Partitions) else Partitions(partitions)
+    for name in supervised:
+        if name not in partitions.names:
+            raise PairingError(
+                f"{name!r} has labels but is not a partition, as {', '.join(partitions.names)} are"
+            )
+    rest = [name for name in partitions.names if name not in supervised]
+    fix = f"no labels for {rest}: set rest={rest} in the model's config"
+    if declared and set(rest) != set(partitions.rest):
+        raise PairingError(f"{fix} (now {list(partitions.rest)}), or give the missing factors")
+    if rest and not declared:
+        warnings.warn(f"{fix}; pass model.partitions to have it checked", stacklevel=3)
+    return Partitions(partitions.sizes, rest)
+
+
+def _check_weights(weights: Mapping[str, float], supervised: Collection[str]) -> dict[str, float]:
+    """The relative frequency of each kind of pair, by default 1."""
+    kinds = dict.fromkeys((*supervised, SELF), 1.0)
+    for name, weight in weights.items():
+        if name not in kinds:
+            raise PairingError(f"weights has {name!r}: expected some of {', '.join(kinds)}")
+        if not isinstance(weight, Real) or not 0 <= weight < np.inf:
+            raise PairingError(f"the weight of {name!r} is {weight!r}: expected a number from 0")
+        kinds[name] = float(weight)
+    if sum(kinds.values()) == 0:
+        raise PairingError(f"all weights are 0: {kinds}; give one kind of pair a weight above 0")
+    return kinds
+
+
+def _check_indices(indices: Any, n: int) -> Indices:
+    """The items of a split, as distinct indices."""
+    try:
+        chosen: Indices = np.arange(n)[np.asarray(indices)]
+    except IndexError as error:
+        raise PairingError(
+            f"a split needs one index or more, or a mask ({n},): {error}"
+        ) from error
+    if chosen.ndim != 1 or len(np.unique(chosen)) != max(chosen.size, 1):
+        raise PairingError(f"a split needs one index or more, all distinct: {indices!r:.60}")
+    return chosen

@@ -1,235 +1,282 @@
-"""Who may be whose partner in one partition's pairs: by label, by nearness, or as listed."""
+"""Candidates for pairing, by equal label, by distance or from a list; and the draw of pairs."""
 
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
-from pythae_gated.datasets.labels import UNKNOWN, Codes, Floats
+from pythae_gated.datasets.labels import UNKNOWN, Codes, Mask, encode_labels, read_factors
 
-Indices = npt.NDArray[np.int64]
+Indices = NDArray[Any]  # of integers
+Floats = NDArray[np.float64]
 
-
-class Source(Protocol):
-    """Who may be whose partner, among N items.
-
-    Attributes:
-        n_labelled: How many items it says anything of.
-        n_alone: How many of these have no partner.
-        n_groups: How many different labels there are; None where items share no common label.
-    """
-
-    n_labelled: int
-    n_alone: int
-    n_groups: int | None
-
-    def __len__(self) -> int:
-        """How many items have a partner."""
-
-    def has_partner(self, items: Indices) -> npt.NDArray[np.bool_]:  # (n,) -> (n,)
-        """Whether these items have a partner."""
-
-    def stand_ins(self, n: int, rng: np.random.Generator) -> Indices:  # (n,)
-        """Random items that have a partner."""
-
-    def partners(self, items: Indices, rng: np.random.Generator) -> Indices:  # (n,) -> (n,)
-        """A random partner of each item, never itself; each is equally likely."""
-
-    def take(self, chosen: Indices) -> "Source":
-        """The same among the chosen items alone, numbered in their order."""
+_LOOK_MISSING = {"", " ", "nan", "NaN", "NA", "N/A", "<NA>", "None", "null"}
+_MAX_DRAWS = 20  # rejected draws before the partners of an item are listed
 
 
-def _rows(
-    heads: npt.NDArray[Any], tails: npt.NDArray[Any], shape: tuple[int, int]
-) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """The tails of each head, one head after another: where each begins, and the tails.
-
-    A sparse matrix sorts them by counting, in linear time, and merges repetitions.
-    """
-    ones = np.ones(len(heads), dtype=np.bool_)
-    matrix = csr_matrix((ones, (heads, tails)), shape=shape)
-    return matrix.indptr, matrix.indices
-
-
-class Groups:
-    """The items that share a label.
-
-    An item of unknown label, or whose group is itself alone, has no partner.
+class Candidates(ABC):
+    """The items, among N, that can be paired in one partition.
 
     Args:
-        codes: Number of each item's label, -1 where unknown. Shape (N,).
+        has_partner: Whether each item has a partner, (N,).
+        n_labelled: Number of items with a label, in pairs or not.
+        n_groups: Number of distinct labels; None if labels are not compared for equality.
+
+    Attributes:
+        n_alone: Number of labelled items without a partner.
+        note: A remark on the labels, for `PairedDataset.summary`.
+    """
+
+    note = ""
+
+    def __init__(self, has_partner: Mask, n_labelled: int, n_groups: int | None = None) -> None:
+        self._has_partner = has_partner
+        self._members = np.flatnonzero(has_partner).astype(np.int32)
+        self.n_labelled, self.n_groups = n_labelled, n_groups
+        self.n_alone = n_labelled - len(self._members)
+
+    def __len__(self) -> int:
+        """The number of items that have a partner."""
+        return len(self._members)
+
+    def has_partner(self, items: Indices) -> Mask:  # (n,) -> (n,)
+        """Whether these items have a partner."""
+        found: Mask = self._has_partner[items]
+        return found
+
+    def sample(self, n: int, rng: np.random.Generator) -> Indices:  # (n,)
+        """Draw n items uniformly from those that have a partner."""
+        return self._members[rng.integers(len(self._members), size=n)]
+
+    @abstractmethod
+    def partners(self, items: Indices, rng: np.random.Generator) -> Indices:  # (n,) -> (n,)
+        """Draw a partner of each item, uniformly from its partners; never the item itself."""
+
+    @abstractmethod
+    def subset(self, indices: Indices) -> "Candidates":
+        """The candidates among these items only, renumbered in their order."""
+
+
+class Groups(Candidates):
+    """Items are partners if their labels are equal.
+
+    Args:
+        codes: Number of each item's label, -1 if unknown. Shape (N,).
     """
 
     def __init__(self, codes: Codes) -> None:
-        self.codes = codes
-        known = np.flatnonzero(codes != UNKNOWN)
-        sizes = np.bincount(codes[known])
-        self.n_labelled = len(known)
-        self.n_alone = int((sizes == 1).sum())
-        self.n_groups: int | None = int((sizes > 0).sum())
-        paired = known[sizes[codes[known]] > 1]
-        # Items with a partner, group after group; where each group begins; where an item stands.
-        self._starts, self._order = _rows(codes[paired], paired, (len(sizes), len(codes)))
-        self._place = np.full(len(codes), UNKNOWN, dtype=np.int32)
-        self._place[self._order] = np.arange(len(self._order), dtype=np.int32)
+        self._codes = codes
+        known = codes != UNKNOWN
+        sizes = np.bincount(codes[known], minlength=1)
+        super().__init__(known & (sizes[codes] > 1), int(known.sum()), int((sizes > 0).sum()))
+        # A sparse matrix sorts by counting, in linear time.
+        members, shape = self._members, (len(sizes), len(codes))
+        table = csr_matrix((np.ones(len(members), bool), (codes[members], members)), shape=shape)
+        self._starts, self._order = table.indptr, table.indices  # items, one group after another
 
-    def __len__(self) -> int:
-        return len(self._order)
+    def partners(self, items: Indices, rng: np.random.Generator) -> Indices:
+        group = self._codes[items]
+        last = self._starts[group + 1] - 1
+        drawn = self._order[rng.integers(self._starts[group], last)]  # any but the last
+        partners: Indices = np.where(drawn == items, self._order[last], drawn)
+        return partners
 
-    def has_partner(self, items: Indices) -> npt.NDArray[np.bool_]:  # (n,) -> (n,)
-        known: npt.NDArray[np.bool_] = self._place[items] != UNKNOWN
-        return known
-
-    def stand_ins(self, n: int, rng: np.random.Generator) -> Indices:  # (n,)
-        return self._order[rng.integers(len(self._order), size=n)].astype(np.int64)
-
-    def partners(self, items: Indices, rng: np.random.Generator) -> Indices:  # (n,) -> (n,)
-        group = self.codes[items]
-        start, end = self._starts[group], self._starts[group + 1]
-        size = end - start
-        steps = rng.integers(1, size)  # from 1 to size - 1 places on, round the group
-        partners: Indices = self._order[start + (self._place[items] - start + steps) % size]
-        return partners.astype(np.int64)
-
-    def take(self, chosen: Indices) -> "Groups":
-        return Groups(self.codes[chosen])
+    def subset(self, indices: Indices) -> "Groups":
+        return Groups(self._codes[indices])
 
 
-class Edges:
-    """The items that are known to share something, pair by pair.
+class Edges(Candidates):
+    """Items are partners if they are listed as a pair.
 
     Args:
-        edges: Pairs of different items, shape (M, 2). Their order and repetitions do not matter.
+        edges: Pairs of different items, shape (M, 2). Order and repetitions do not matter.
         n: N, the number of items.
     """
 
-    n_alone = 0
-    n_groups: int | None = None
-
     def __init__(self, edges: Indices, n: int) -> None:
-        edges = edges.astype(np.int32)
-        heads, tails = (np.concatenate([edges[:, i], edges[:, 1 - i]]) for i in (0, 1))
-        self._starts, self._neighbours = _rows(heads, tails, (n, n))
-        self._members = np.flatnonzero(np.diff(self._starts)).astype(np.int32)
-        self.n_labelled = len(self._members)
+        heads, tails = np.concatenate([edges, edges[:, ::-1]]).astype(np.int32).T
+        self._graph = csr_matrix((np.ones(len(heads), bool), (heads, tails)), shape=(n, n))
+        linked = np.diff(self._graph.indptr) > 0
+        super().__init__(linked, n_labelled=int(linked.sum()))
 
-    def __len__(self) -> int:
-        return len(self._members)
-
-    def has_partner(self, items: Indices) -> npt.NDArray[np.bool_]:  # (n,) -> (n,)
-        linked: npt.NDArray[np.bool_] = self._starts[items + 1] > self._starts[items]
-        return linked
-
-    def stand_ins(self, n: int, rng: np.random.Generator) -> Indices:  # (n,)
-        return self._members[rng.integers(len(self._members), size=n)].astype(np.int64)
-
-    def partners(self, items: Indices, rng: np.random.Generator) -> Indices:  # (n,) -> (n,)
-        places = rng.integers(self._starts[items], self._starts[items + 1])
-        return self._neighbours[places].astype(np.int64)
-
-    def take(self, chosen: Indices) -> "Edges":
-        n = len(self._starts) - 1
-        number = np.full(n, UNKNOWN, dtype=np.int64)
-        number[chosen] = np.arange(len(chosen))
-        heads = number[np.repeat(np.arange(n), np.diff(self._starts))]
-        tails = number[self._neighbours]
-        kept = (heads != UNKNOWN) & (tails != UNKNOWN)
-        return Edges(np.stack([heads[kept], tails[kept]], axis=1), len(chosen))
-
-
-class Neighbours:
-    """The items whose continuous labels lie within a tolerance (Euclidean).
-
-    Labels lie in a grid of cells at least as wide as the tolerance, so that whoever is near lies
-    in the same cell or one beside it. A partner is drawn from these, and drawn again until it is
-    near enough: each that is, is equally likely.
-
-    Args:
-        values: Labels, shape (N, F); a row with NaN is unknown.
-        tolerance: How far apart two labels may be, above 0.
-    """
-
-    n_groups: int | None = None
-    _rounds = 100  # of drawing again, before all candidates of an item are looked at
-
-    def __init__(self, values: Floats, tolerance: float) -> None:
-        self._values, self._tolerance = values, tolerance
-        known = np.flatnonzero(np.isfinite(values).all(axis=1))
-        largest = np.abs(values[known]).max(initial=0.0)
-        self._reach = tolerance * (1 + 1e-9) + 4 * np.finfo(np.float64).eps * largest
-        self._key = np.full(len(values), UNKNOWN, dtype=np.int64)
-        self._key[known], self._offsets = _grid(values[known], self._reach)
-        self._order = known[np.argsort(self._key[known], kind="stable")].astype(np.int32)
-        self._cells, starts = np.unique(self._key[self._order], return_index=True)
-        self._starts = np.append(starts, len(self._order))
-        self._near = np.zeros(len(values), dtype=bool)
-        if len(known) > 1:
-            nearest = cKDTree(values[known]).query(values[known], k=2, workers=-1)[0][:, 1]
-            self._near[known] = nearest <= self._reach
-        self._members = np.flatnonzero(self._near).astype(np.int32)
-        self.n_labelled = len(known)
-        self.n_alone = len(known) - len(self._members)
-
-    def __len__(self) -> int:
-        return len(self._members)
-
-    def has_partner(self, items: Indices) -> npt.NDArray[np.bool_]:  # (n,) -> (n,)
-        near: npt.NDArray[np.bool_] = self._near[items]
-        return near
-
-    def stand_ins(self, n: int, rng: np.random.Generator) -> Indices:  # (n,)
-        return self._members[rng.integers(len(self._members), size=n)].astype(np.int64)
-
-    def partners(self, items: Indices, rng: np.random.Generator) -> Indices:  # (n,) -> (n,)
-        starts, ends = self._ranges(items)
-        partners = np.empty_like(items)
-        waiting = np.arange(len(items))
-        for _ in range(self._rounds):
-            if len(waiting) == 0:
-                return partners
-            bounds = (ends[waiting] - starts[waiting]).cumsum(axis=1)
-            draw = rng.integers(bounds[:, -1])
-            cell = (draw[:, None] >= bounds).sum(axis=1)
-            rows = np.arange(len(waiting))
-            place = ends[waiting, cell] - (bounds[rows, cell] - draw)
-            drawn = self._order[place].astype(np.int64)
-            good = self._are_near(items[waiting], drawn)
-            partners[waiting[good]] = drawn[good]
-            waiting = waiting[~good]
-        for row in waiting:
-            around = [self._order[a:b] for a, b in zip(starts[row], ends[row], strict=True)]
-            candidates = np.concatenate(around).astype(np.int64)
-            near = candidates[self._are_near(np.full_like(candidates, items[row]), candidates)]
-            partners[row] = near[rng.integers(len(near))]
+    def partners(self, items: Indices, rng: np.random.Generator) -> Indices:
+        starts = self._graph.indptr
+        partners: Indices = self._graph.indices[rng.integers(starts[items], starts[items + 1])]
         return partners
 
-    def take(self, chosen: Indices) -> "Neighbours":
-        return Neighbours(self._values[chosen], self._tolerance)
-
-    def _ranges(self, items: Indices) -> tuple[Indices, Indices]:
-        """Where in the order the cells around each item begin and end, (n, 3^F) each."""
-        keys = self._key[items][:, None] + self._offsets
-        cell = np.searchsorted(self._cells, keys).clip(max=len(self._cells) - 1)
-        there = self._cells[cell] == keys
-        return self._starts[cell], np.where(there, self._starts[cell + 1], self._starts[cell])
-
-    def _are_near(self, items: Indices, others: Indices) -> npt.NDArray[np.bool_]:
-        apart = np.linalg.norm(self._values[items] - self._values[others], axis=1)
-        near: npt.NDArray[np.bool_] = (apart <= self._reach) & (items != others)
-        return near
+    def subset(self, indices: Indices) -> "Edges":
+        kept = self._graph[indices][:, indices].nonzero()
+        return Edges(np.stack(kept, axis=1), len(indices))
 
 
-def _grid(values: Floats, reach: float) -> tuple[Indices, Indices]:
-    """The number of each label's cell (N,), and what to add for those around it (3^F,)."""
-    columns = values.shape[1]
-    if len(values) == 0:
-        return np.empty(0, dtype=np.int64), np.zeros(3**columns, dtype=np.int64)
-    low, span = values.min(axis=0), np.ptp(values, axis=0)
-    width = np.maximum(reach, span / 2.0 ** (60 // columns - 1))  # so that numbers fit in 63 bits
-    places = ((values - low) / width).astype(np.int64) + 1  # a margin of one cell all round
-    sizes = places.max(axis=0) + 2
-    strides = np.append(np.cumprod(sizes[::-1])[-2::-1], 1)
-    steps = np.stack(np.meshgrid(*[[-1, 0, 1]] * columns), axis=-1).reshape(-1, columns)
-    return places @ strides, steps @ strides
+class Neighbours(Candidates):
+    """Items are partners if the Euclidean distance of their labels is within a tolerance.
+
+    Args:
+        values: Labels, shape (N,) or (N, F); a row with NaN is unknown.
+        tolerance: The largest distance of two partners, above 0.
+    """
+
+    def __init__(self, values: Floats, tolerance: float) -> None:
+        values = values.reshape(len(values), -1)
+        self._values, self._tolerance = values, tolerance
+        self._known = np.flatnonzero(np.isfinite(values).all(axis=1))
+        known = values[self._known]
+        labels, place, counts = np.unique(known, axis=0, return_inverse=True, return_counts=True)
+        nearest = cKDTree(labels).query(labels, k=2, workers=-1)[0][:, 1]
+        paired = np.zeros(len(values), dtype=np.bool_)
+        paired[self._known] = ((counts > 1) | (nearest <= self._radius(labels)))[place.ravel()]
+        super().__init__(paired, n_labelled=len(known))
+        self._tree = cKDTree(known)
+        span = known.max(axis=0, initial=-np.inf) - known.min(axis=0, initial=np.inf)
+        self._widest = int(span.argmax())
+        self._order = self._known[known[:, self._widest].argsort()]
+        self._sorted = values[self._order, self._widest]
+
+    def _radius(self, labels: Floats) -> Floats:  # (n, F) -> (n,)
+        """The tolerance, and the rounding error of a label and of one so far from it."""
+        error = 4 * np.finfo(np.float64).eps * np.abs(labels).max(axis=1)
+        radius: Floats = self._tolerance * (1 + 1e-9) + error
+        return radius
+
+    def partners(self, items: Indices, rng: np.random.Generator) -> Indices:
+        """As in the base class: drawn from a range of the widest column until one is near."""
+        labels = self._values[items]
+        radius = self._radius(labels) * (1 + 1e-12)  # numpy and the tree round differently
+        low = self._sorted.searchsorted(labels[:, self._widest] - radius)
+        high = self._sorted.searchsorted(labels[:, self._widest] + radius, side="right")
+        partners = items.copy()
+        waiting = np.arange(len(items))
+        for _ in range(_MAX_DRAWS):
+            drawn = self._order[rng.integers(low[waiting], high[waiting])]
+            distance = np.linalg.norm(labels[waiting] - self._values[drawn], axis=1)
+            near = (distance <= radius[waiting]) & (drawn != items[waiting])
+            partners[waiting[near]] = drawn[near]
+            waiting = waiting[~near]
+            if len(waiting) == 0:
+                return partners
+        for row in waiting:
+            near = self._known[self._tree.query_ball_point(labels[row], radius[row])]
+            partners[row] = rng.choice(near[near != items[row]])
+        return partners
+
+    def subset(self, indices: Indices) -> "Neighbours":
+        return Neighbours(self._values[indices], self._tolerance)
+
+
+def draw_pairs(
+    candidates: Sequence[Candidates],
+    weights: Floats,  # (K + 1,)
+    items: Indices,  # (n,)
+    rng: np.random.Generator,
+    *,
+    replace: bool,
+) -> tuple[Indices, Indices, Indices]:  # kinds, items, partners, each (n,)
+    """Draw the kind of each pair, by weight, then its item and a partner of it.
+
+    Kind k < K is a shared pair of the k-th candidates, kind K a self pair.
+
+    Args:
+        candidates: The items that can be paired in each of K partitions.
+        weights: The relative frequency of each kind.
+        items: The items asked for.
+        rng: The generator of all draws.
+        replace: Whether an item without a partner of the kind drawn is replaced by a random one
+            that has one. Otherwise each item is in a pair, of a kind that this item can be in.
+    """
+    if replace:
+        bounds = weights.cumsum()
+        kinds = bounds[:-1].searchsorted(rng.random(len(items)) * bounds[-1], side="right")
+    else:
+        possible = [found.has_partner(items) for found in candidates]
+        weights = weights * np.stack([*possible, np.ones(len(items), dtype=np.bool_)], axis=1)
+        bounds = weights.cumsum(axis=1)
+        kinds = (rng.random((len(items), 1)) * bounds[:, -1:] >= bounds[:, :-1]).sum(axis=1)
+    items, partners = items.copy(), items.copy()
+    for kind, found in enumerate(candidates):
+        (rows,) = (kinds == kind).nonzero()
+        chosen = items[rows]
+        paired = found.has_partner(chosen)
+        if not paired.all():
+            chosen[~paired] = found.sample(len(rows) - paired.sum(), rng)
+        items[rows] = chosen
+        partners[rows] = found.partners(chosen, rng)
+    return kinds, items, partners
+
+
+def make_candidates(
+    n: int,
+    factors: Mapping[str, Any],
+    pairs: Mapping[str, Any],
+    tolerance: Mapping[str, float],
+    unknown: Any,
+) -> dict[str, Candidates]:
+    """Read the labels of n images and find the candidates of each labelled partition.
+
+    Raises:
+        ValueError: If labels, pairs or tolerances do not fit.
+    """
+    for name in tolerance.keys() - factors.keys():
+        raise ValueError(f"tolerance has {name!r}, which has no labels")
+    for name in pairs.keys() & factors.keys():
+        raise ValueError(f"{name!r} has both labels and pairs: give one of them")
+    candidates: dict[str, Candidates] = {}
+    for name, (values, known) in read_factors(factors, unknown).items():
+        if len(values) != n:
+            raise ValueError(f"{len(values)} labels of {name!r} for {n} images: expected {n}")
+        if not known.reshape(n, -1).all(axis=1).any():
+            raise ValueError(f"all {n} labels of {name!r} are unknown: name {name!r} in the rest")
+        if name in tolerance:
+            candidates[name] = _measure_distance(values, known, name, tolerance[name])
+        else:
+            candidates[name] = _group(values, known, name)
+    return candidates | {name: _read_pairs(listed, name, n) for name, listed in pairs.items()}
+
+
+def _group(values: NDArray[Any], known: Mask, name: str) -> Groups:
+    groups = Groups(encode_labels(values, known))
+    if values.dtype.kind == "f" and groups.n_alone > groups.n_labelled / 2:
+        raise ValueError(
+            f"{groups.n_alone} of {groups.n_labelled} labels of {name!r} equal no other, and "
+            "only equal floats are paired: round them, or give the largest difference of two "
+            f"partners, as in tolerance={{{name!r}: 5.0}}"
+        )
+    if values.dtype.kind in "OU" and (found := _LOOK_MISSING & set(values[known].tolist())):
+        groups.note = f"labels of {name!r} that look missing: {sorted(found)}; see unknown="
+    return groups
+
+
+def _measure_distance(
+    values: NDArray[Any], known: Mask, name: str, tolerance: float
+) -> Neighbours:
+    if not isinstance(tolerance, Real) or not 0 < tolerance < np.inf:
+        raise ValueError(f"the tolerance of {name!r} is {tolerance!r}: expected a number above 0")
+    if values.dtype.kind not in "biuf":
+        raise ValueError(
+            f"labels of {name!r} are of dtype {values.dtype}: a tolerance needs numbers"
+        )
+    numbers = np.where(known, values.astype(np.float64), np.nan)
+    if np.isinf(numbers).any():
+        raise ValueError(f"labels of {name!r} are infinite: pass unknown=inf if they are unknown")
+    return Neighbours(numbers, float(tolerance))
+
+
+def _read_pairs(listed: Any, name: str, n: int) -> Edges:
+    table = np.asarray(listed)
+    if table.ndim != 2 or table.shape[1] != 2 or len(table) == 0 or table.dtype.kind not in "iu":
+        raise ValueError(
+            f"the pairs of {name!r} have shape {table.shape} and dtype {table.dtype}: expected "
+            "indices (M, 2), M > 0"
+        )
+    bad = ((table < 0) | (table >= n) | (table[:, :1] == table[:, 1:])).any(axis=1)
+    if bad.any():
+        raise ValueError(
+            f"the pairs of {name!r} contain {table[bad][0].tolist()}: expected two different "
+            f"indices from 0 to {n - 1}"
+        )
+    return Edges(table, n)

@@ -8,12 +8,12 @@ from torch import Tensor
 from typing_extensions import Self
 
 from pythae_gated import inference
+from pythae_gated.datasets.images import Images
 from pythae_gated.errors import PartitionError
 from pythae_gated.gating.batch import check_data, check_pair, warn_about_data
 from pythae_gated.gating.config import GatedConfigMixin, partitions_of
 from pythae_gated.gating.gate import input_scheme, target_scheme
 from pythae_gated.gating.parents import check_parent, gate_model
-from pythae_gated.inference import Images
 from pythae_gated.partitions import Partitions
 from pythae_gated.registry import hub_card
 

@@ -1,46 +1,59 @@
-"""Judge a model's codes with one call."""
+"""Evaluate the codes of a model with all metrics."""
 
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import GroupShuffleSplit, train_test_split
 from torch import Tensor, nn
 
-from pythae_gated.inference import Images, as_images, decode, posterior, resolve_partitions
+from pythae_gated.datasets.images import ImageReader, Images, open_images
+from pythae_gated.inference import decode, posterior, resolve_partitions
 from pythae_gated.metrics.dci import dci
-from pythae_gated.metrics.evaluation import Evaluation
+from pythae_gated.metrics.evaluation import ACTIVE, Evaluation
 from pythae_gated.metrics.factor_vae import factor_vae_score
-from pythae_gated.metrics.factors import Array, Factors, FloatArray, as_columns
-from pythae_gated.metrics.mig import mig
-from pythae_gated.metrics.modularity import explicitness, modularity
-from pythae_gated.metrics.partition_scores import leakage, partition_scores, partition_share
+from pythae_gated.metrics.factors import Array, Factor, Factors, FloatArray, as_factors
+from pythae_gated.metrics.information import mig, modularity
+from pythae_gated.metrics.partition_scores import (
+    check_intended,
+    leakage,
+    partition_scores,
+    partition_share,
+)
 from pythae_gated.metrics.sap import sap
 from pythae_gated.partitions import Partitions
 
 
 @dataclass(frozen=True, eq=False)
 class _Side:
-    """One side of the split: N rows of the images, their factors, their posterior (N, L)."""
+    """The images to fit or to test on, N of them, with factors and posterior (N, L)."""
 
-    images: Images
-    rows: Array  # which of the images, so that none is copied
-    factors: dict[str, Array]
+    images: ImageReader
+    factors: dict[str, Factor]
     mu: Tensor
     log_var: Tensor
 
     def take(self, rows: Array) -> "_Side":
-        factors = {name: values[rows] for name, values in self.factors.items()}
-        return _Side(self.images, rows, factors, self.mu[rows], self.log_var[rows])
+        return _Side(
+            self.images.subset(rows),
+            take_rows(self.factors, rows),
+            self.mu[rows],
+            self.log_var[rows],
+        )
 
-    def sample(self, draws: int, generator: torch.Generator) -> Tensor:  # (draws, N, L)
-        noise = torch.randn((draws, *self.mu.shape), generator=generator)
-        return self.mu + torch.exp(self.log_var / 2) * noise
+    def codes(self, z: Tensor) -> tuple[Array, dict[str, Factor]]:  # z: (draws, N, L)
+        """Codes as rows, one set of samples after another, with their factors."""
+        rows = np.tile(np.arange(len(self.images)), len(z))
+        return z.flatten(0, 1).numpy(), take_rows(self.factors, rows)
 
-    def repeated_factors(self, draws: int) -> dict[str, Array]:
-        return {name: np.tile(values, draws) for name, values in self.factors.items()}
+
+def take_rows(factors: Mapping[str, Factor], rows: Array) -> dict[str, Factor]:
+    """The same factors in these rows."""
+    return {name: factor.take(rows) for name, factor in factors.items()}
 
 
 def evaluate(
@@ -53,40 +66,45 @@ def evaluate(
     codes: Literal["sample", "mean"] = "sample",
     draws: int = 1,
     test: tuple[Images, Factors] | None = None,
+    groups: npt.ArrayLike | None = None,  # (N,)
+    unknown: Any = None,
     batch_size: int = 512,
     seed: int = 0,
 ) -> Evaluation:
-    """Say which partition of a model's codes holds which factor, and how well it reconstructs.
+    """Which partition of a model's codes encodes which factor, and how well it reconstructs.
 
-    Works for any Pythae VAE whose encoder returns `embedding` and `log_covariance`, gated or
-    not, on the model's own device and in its dtype. The model's mode and torch's global
-    generator are left as they were found.
+    For any Pythae VAE whose encoder returns `embedding` and `log_covariance`, gated or not, on
+    its own device and in its dtype. The model's mode and torch's global generator are restored.
 
     Args:
-        model: The VAE to judge.
+        model: The VAE.
         data: Images, shape (N, *input_dim): uint8, which is divided by 255, or float.
-        factors: Name -> (N,) values, or an array (N, F). Ints, bools and texts are classified,
-            floats regressed; rows where a factor is NaN or None are left out for that factor.
-        partitions: Name -> size, to see an ungated model as if it had partitions. None takes the
+        factors: Name -> (N,) values, or an array (N, F). Ints, bools and strings are classified,
+            floats regressed. Images of which a factor is unknown are ignored for that factor.
+        partitions: Name -> size, to evaluate an ungated model as if it had partitions. None: the
             model's own, or all dimensions as one partition, `"latent"`.
-        intended: Factor -> the partition it was meant for, to be marked in the summary
-            and to tell alignment and leakage.
-        codes: `"sample"` takes mu + exp(log_var / 2) eps, `"mean"` takes mu. A dimension that
-            has collapsed may still betray a label in the third decimal of its mean, so samples
-            are the fairer judge.
-        draws: Codes sampled an image, at least 1: several help where images are scarce. Codes of
-            one image are never on both sides of the split. Means are the same at every draw, so
-            `"mean"` takes one.
-        test: Images and factors to test on. None holds a random quarter of the images out.
+        intended: Factor -> the partition assigned to it, for alignment and leakage.
+        codes: `"sample"` takes mu + exp(log_var / 2) eps, `"mean"` takes mu. Samples are the
+            fairer choice: the mean of a collapsed dimension may still predict a label from its
+            third decimal.
+        draws: Posterior samples per image, at least 1; use several if images are few. Samples of
+            one image are never on both sides of the split. `"mean"` uses one.
+        test: Images and factors to test on. None holds out a random quarter of the images.
+        groups: A label per image; images of one group are all fitted or all held out. Needed if
+            images are near copies of one another (augmented, frames of a film, one subject).
+        unknown: A label, or several, that mean unknown; or a mapping factor -> these.
         batch_size: Images encoded or decoded at once.
-        seed: Of the split, the sampled codes and the forests.
+        seed: Of the split, the samples and the forests.
 
     Raises:
-        TypeError: Where the model has no Gaussian posterior.
-        PartitionError: Where the partitions do not sum to the latent dimension, or `intended`
-            names none of them.
-        ValueError: Where another argument is of a wrong length, type or value, or images hold
-            NaN.
+        TypeError: If the model has no Gaussian posterior.
+        PartitionError: If the partitions do not sum to the latent dimension, or `intended` names
+            another one.
+        ValueError: If another argument has a wrong length, type or value, or images contain NaN.
+
+    Warns:
+        UserWarning: If a factor takes a single value (it is left out), a class is only in the
+            images to test, or all units of a partition have collapsed.
 
     Reference:
         Eastwood and Williams, "A Framework for the Quantitative Evaluation of Disentangled
@@ -101,41 +119,51 @@ def evaluate(
         >>> round(found.share["a"]["light"] + found.share["b"]["light"], 6)
         1.0
     """
-    _check_choices(codes, draws)
-    fitted, tested = _encode_sides(model, data, factors, test, batch_size, seed)
-    parts = resolve_partitions(model, partitions, fitted.mu.shape[1])
-    meant_for = dict(intended or {})
+    if codes not in ("sample", "mean"):
+        raise ValueError(f'codes={codes!r}: expected "sample" or "mean"')
+    if draws < 1:
+        raise ValueError(f"draws={draws}: expected at least 1 sample per image")
+    fitted, tested = _encode_sides(model, data, factors, test, groups, unknown, batch_size, seed)
+    resolved = resolve_partitions(model, partitions, fitted.mu.shape[1])
+    assigned = dict(intended or {})
+    check_intended(assigned, fitted.factors, resolved)
+    _drop_constant_factors(fitted.factors, tested.factors)
+    names = tuple(fitted.factors)
+    assigned = {factor: name for factor, name in assigned.items() if factor in names}
+    mean_variance = tested.mu.double().var(dim=0, correction=0).numpy()
+    _warn_of_collapse(mean_variance, resolved)
 
     draws = draws if codes == "sample" else 1
     generator = torch.Generator().manual_seed(seed)
-    fit_z, test_z = (side.sample(draws, generator) for side in (fitted, tested))
+    fit_z, test_z = (
+        side.mu
+        + torch.exp(side.log_var / 2) * torch.randn((draws, *side.mu.shape), generator=generator)
+        for side in (fitted, tested)
+    )
     error = _reconstruction_error(model, tested, test_z[0], batch_size)
     if codes == "mean":
-        fit_z, test_z = fitted.mu, tested.mu
-    fit_codes, test_codes = (z.reshape(-1, parts.latent_dim).numpy() for z in (fit_z, test_z))
-    fit_factors = fitted.repeated_factors(draws)
-    held_out = (test_codes, tested.repeated_factors(draws))
-    elsewhere = leakage(fit_codes, fit_factors, parts, meant_for, test=held_out, seed=seed)
-    whole = dci(fit_codes, fit_factors, test=held_out, seed=seed)
-    each = partition_scores(fit_codes, fit_factors, parts, test=held_out, draws=draws, seed=seed)
-    names = tuple(fit_factors)
+        fit_z, test_z = fitted.mu[None], tested.mu[None]
+    fit, held_out = fitted.codes(fit_z), tested.codes(test_z)
+    dci_result = dci(*fit, test=held_out, seed=seed)
+    by_partition = partition_scores(*fit, resolved, test=held_out, draws=draws, seed=seed)
+    share = partition_share(dci_result.importance, resolved)
     return Evaluation(
-        partitions=parts,
-        intended=meant_for,
-        disentanglement=whole.disentanglement,
-        completeness=whole.completeness,
-        informativeness=whole.informativeness,
-        chance=_by_name(names, each.chance),
-        discrete=whole.discrete,
-        importance=whole.importance,
-        share=_by_partition(parts, names, partition_share(whole.importance, parts)),
-        scores=_by_partition(parts, names, each.scores),
-        p_values=_by_partition(parts, names, each.p_values),
-        leakage=elsewhere,
-        metrics=_other_metrics((fit_codes, fit_factors), held_out, whole.discrete, seed),
+        partitions=resolved,
+        intended=assigned,
+        disentanglement=dci_result.disentanglement,
+        completeness=dci_result.completeness,
+        informativeness=dci_result.informativeness,
+        chance=dict(zip(names, by_partition.chance.tolist(), strict=True)),
+        discrete=dci_result.discrete,
+        importance=dci_result.importance,
+        share=_by_partition(resolved, names, share),
+        scores=_by_partition(resolved, names, by_partition.scores),
+        p_values=_by_partition(resolved, names, by_partition.p_values),
+        leakage=leakage(*fit, resolved, assigned, test=held_out, seed=seed),
+        metrics=_other_metrics(fit, held_out, tested, seed),
         reconstruction_error=error,
         kl=_kl(tested),
-        mean_variance=tested.mu.double().var(dim=0, correction=0).numpy(),
+        mean_variance=mean_variance,
         codes=codes,
         draws=draws,
         fitted_images=len(fitted.mu),
@@ -143,54 +171,81 @@ def evaluate(
     )
 
 
-def _check_choices(codes: str, draws: int) -> None:
-    if codes not in ("sample", "mean"):
-        raise ValueError(f'codes={codes!r}: expected "sample" or "mean"')
-    if draws < 1:
-        raise ValueError(f"draws={draws}: expected at least 1 sampled code an image")
-
-
 def _encode_sides(
     model: nn.Module,
     data: Images,
     factors: Factors,
     test: tuple[Images, Factors] | None,
+    groups: npt.ArrayLike | None,
+    unknown: Any,
     batch_size: int,
     seed: int,
 ) -> tuple[_Side, _Side]:
-    """The images to fit on and those held out, split image by image."""
-    whole = _encode(model, data, factors, batch_size)
+    """The images to fit on and those held out."""
+
+    def encode(images: Images, factors: Factors, discrete: Sequence[str] | None) -> _Side:
+        reader = open_images(images)
+        read = {f.name: f for f in as_factors(factors, len(reader), discrete, unknown)}
+        return _Side(reader, read, *posterior(model, reader, batch_size))
+
+    whole = encode(data, factors, None)
     if test is not None:
-        return whole, _encode(model, *test, batch_size)
-    fit, held_out = train_test_split(np.arange(len(data)), random_state=seed)
+        if groups is not None:
+            raise ValueError("groups split data, and test is given: they exclude each other")
+        return whole, encode(
+            *test, [name for name, each in whole.factors.items() if each.discrete]
+        )
+    rows = np.arange(len(whole.images))
+    if groups is None:
+        fit, held_out = train_test_split(rows, random_state=seed)
+    else:
+        if np.shape(groups) != rows.shape:
+            raise ValueError(f"groups of shape {np.shape(groups)}: expected {rows.shape}")
+        splitter = GroupShuffleSplit(n_splits=1, test_size=0.25, random_state=seed)
+        fit, held_out = next(splitter.split(rows, groups=groups))
     return whole.take(fit), whole.take(held_out)
 
 
-def _encode(model: nn.Module, data: Images, factors: Factors, batch_size: int) -> _Side:
-    columns = as_columns(factors, len(data))
-    return _Side(data, np.arange(len(data)), columns, *posterior(model, data, batch_size))
+def _drop_constant_factors(fitted: dict[str, Factor], tested: dict[str, Factor]) -> None:
+    """Remove factors that take a single value, with a warning; the metrics refuse to have none."""
+    constant = [name for name, each in fitted.items() if len(np.unique(each.known_values)) < 2]
+    for name in constant if len(constant) < len(fitted) else ():
+        warnings.warn(
+            f"factor {name!r} takes fewer than 2 values in the images to fit: left out",
+            stacklevel=3,
+        )
+        del fitted[name], tested[name]
+
+
+def _warn_of_collapse(mean_variance: FloatArray, partitions: Partitions) -> None:
+    for name, at in partitions.slices.items():
+        if (mean_variance[at] <= ACTIVE).all():
+            warnings.warn(
+                f"{name} encodes nothing: the posterior means of all its dimensions are constant "
+                "(posterior collapse); lower beta, or warm it up with KLWarmup",
+                stacklevel=3,
+            )
 
 
 def _other_metrics(
-    fitted: tuple[Array, Factors],
-    tested: tuple[Array, Factors],
-    discrete: tuple[str, ...],
+    fit: tuple[Array, dict[str, Factor]],
+    held_out: tuple[Array, dict[str, Factor]],
+    tested: _Side,
     seed: int,
 ) -> dict[str, float | None]:
-    """The metrics that know of no partitions, where they apply, of the held-out codes."""
-    known: dict[str, Any] = {"discrete": discrete}
+    """The metrics that do not depend on partitions, of the held-out images; None if one fails."""
+    means = tested.codes(tested.mu[None])
     scores: dict[str, Callable[[], float]] = {
-        "mig": lambda: mig(*tested, **known).score,
-        "sap": lambda: sap(*fitted, test=tested, seed=seed, **known).score,
-        "modularity": lambda: modularity(*tested, **known).score,
-        "explicitness": lambda: explicitness(*fitted, test=tested, seed=seed, **known).score,
-        "factor_vae_score": lambda: factor_vae_score(*tested, seed=seed, **known).score,
+        "mig": lambda: mig(*held_out).score,
+        "sap": lambda: sap(*fit, test=held_out, seed=seed).score,
+        "modularity": lambda: modularity(*held_out).score,
+        "factor_vae_score": lambda: factor_vae_score(*means, seed=seed).score,
     }
     found: dict[str, float | None] = {}
     for name, score in scores.items():
         try:
             found[name] = score()
-        except ValueError:  # codes and factors are sound, as dci has seen: it does not apply
+        except ValueError:  # it does not apply; dci has accepted the same codes and factors
             found[name] = None
     return found
 
@@ -204,7 +259,7 @@ def _reconstruction_error(
     total = 0.0
     for start in range(0, len(z), batch_size):
         batch = slice(start, start + batch_size)
-        images = as_images(side.images[side.rows[batch]]).cpu()
+        images = side.images.read(range(len(z))[batch]).cpu()
         decoded = decode(model, z[batch])
         total += 0.5 * float((decoded.reshape(images.shape) - images).double().square().sum())
     return total / len(z)
@@ -216,12 +271,10 @@ def _kl(side: _Side) -> FloatArray:  # (L,)
     return kl
 
 
-def _by_name(names: tuple[str, ...], values: FloatArray) -> dict[str, float]:
-    return {name: float(value) for name, value in zip(names, values, strict=True)}
-
-
 def _by_partition(
-    partitions: Partitions, names: tuple[str, ...], table: FloatArray
+    partitions: Partitions,
+    names: Sequence[str],
+    table: FloatArray,  # (K, F)
 ) -> dict[str, dict[str, float]]:
-    rows = zip(partitions.names, table, strict=True)
-    return {partition: _by_name(names, row) for partition, row in rows}
+    rows = zip(partitions.names, table.tolist(), strict=True)
+    return {partition: dict(zip(names, row, strict=True)) for partition, row in rows}

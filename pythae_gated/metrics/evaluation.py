@@ -1,73 +1,84 @@
-"""What `evaluate` finds: a table to print, JSON to keep, and two of them side by side."""
+"""The result of `evaluate`: printed as a table, saved as JSON, compared with others."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import PlainSerializer, PlainValidator, TypeAdapter
 from typing_extensions import Self
 
 from pythae_gated.metrics.factors import FloatArray
 from pythae_gated.partitions import Partitions
 
-ACTIVE = 0.01  # variance of a dimension's posterior mean (Burda et al. 2016)
-SIGNIFICANT = 0.01  # a p-value up to which a score is said to be above chance
+ACTIVE = 0.01  # variance of the posterior mean of an active unit (Burda et al. 2016)
+SIGNIFICANT = 0.01  # the largest p-value of a score above chance
+
+_Matrix = Annotated[
+    FloatArray,
+    PlainValidator(lambda value: np.asarray(value, dtype=np.float64)),
+    PlainSerializer(lambda array: array.tolist()),
+]
+_Sizes = Annotated[
+    Partitions,
+    PlainValidator(lambda value: value),
+    PlainSerializer(lambda partitions: partitions.sizes),
+]
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """How a model's codes hold the factors of variation, and how well it reconstructs.
+    """How a model's codes encode the factors of variation, and how well it reconstructs.
 
-    Every score is measured on held-out images.
+    All scores are measured on held-out images.
 
     Attributes:
         partitions: The K partitions of the L latent dimensions.
-        intended: Factor -> the partition it was meant for; empty where nothing was said.
+        intended: Factor -> the partition assigned to it; may be empty.
         disentanglement: D, from 0 to 1 (see `dci`).
         completeness: C, from 0 to 1.
         informativeness: Factor -> score from all dimensions: accuracy of a discrete factor, R2
             of a continuous one.
-        chance: Factor -> the score of who does not see the codes.
+        chance: Factor -> score of a constant predictor.
         discrete: Names of the factors whose score is an accuracy.
-        importance: Shape (L, F), columns in the order of `informativeness`: how much each
-            dimension matters to each factor.
-        share: Partition -> factor -> the share of the factor's importance that lies in it.
-        scores: Partition -> factor -> score from this partition's dimensions alone.
-        p_values: Partition -> factor -> how likely a score as high is by chance (see
-            `partition_scores`).
-        leakage: Factor -> how well it is told from all partitions but the one it was meant for,
-            from 0, as chance would, to 1 (see `leakage`); of the factors in `intended`.
-        metrics: The scores of `mig`, `sap`, `modularity`, `explicitness` and `factor_vae_score`,
-            by name; None where one does not apply, as a gap to the second of one dimension.
-        reconstruction_error: Half the squared error summed over an image's pixels, decoded from
-            a sampled code, mean over the images: Pythae's `recon_loss` of "mse".
+        importance: Shape (L, F), columns in the order of `informativeness`: importance of each
+            dimension to each factor.
+        share: Partition -> factor -> share of the factor's importance.
+        scores: Partition -> factor -> score from this partition only.
+        p_values: Partition -> factor -> p-value of this score (see `partition_scores`).
+        leakage: Factor -> how well it is predicted from all other partitions than its own, from 0
+            (chance) to 1 (see `leakage`); for the factors in `intended`.
+        metrics: The scores of `mig`, `sap`, `modularity` and `factor_vae_score` by name; None if
+            one does not apply, such as a gap between dimensions if there is only one.
+        reconstruction_error: Half the squared error of a decoded sample, summed over an image's
+            pixels, mean over the images: Pythae's `recon_loss` for "mse".
         kl: Shape (L,): KL of the posterior from the prior in each dimension, in nats, mean over
             the images.
         mean_variance: Shape (L,): variance over the images of each dimension's posterior mean.
-        codes: "sample" or "mean": what the forests saw.
-        draws: Codes an image.
-        fitted_images: Number of images whose codes the forests were fitted on.
-        tested_images: Number of images held out.
+        codes: "sample" or "mean": the codes that the metrics used.
+        draws: Samples per image.
+        fitted_images: Number of images that the estimators were fitted on.
+        tested_images: Number of held-out images.
     """
 
-    partitions: Partitions
+    partitions: _Sizes
     intended: dict[str, str]
     disentanglement: float
     completeness: float
     informativeness: dict[str, float]
     chance: dict[str, float]
     discrete: tuple[str, ...]
-    importance: FloatArray
+    importance: _Matrix
     share: dict[str, dict[str, float]]
     scores: dict[str, dict[str, float]]
     p_values: dict[str, dict[str, float]]
     leakage: dict[str, float]
     metrics: dict[str, float | None]
     reconstruction_error: float
-    kl: FloatArray
-    mean_variance: FloatArray
+    kl: _Matrix
+    mean_variance: _Matrix
     codes: str
     draws: int
     fitted_images: int
@@ -85,17 +96,17 @@ class Evaluation:
 
     @property
     def alignment(self) -> dict[str, float]:
-        """Factor -> the share of its importance that lies in the partition it was meant for."""
+        """Factor -> share of its importance in the partition assigned to it."""
         return {factor: self.share[name][factor] for factor, name in self.intended.items()}
 
     @property
     def kl_by_partition(self) -> dict[str, float]:
-        """Partition -> KL of its dimensions together, in nats."""
+        """Partition -> sum of the KL of its dimensions, in nats."""
         return {name: float(self.kl[at].sum()) for name, at in self.partitions.slices.items()}
 
     @property
     def active_units(self) -> int:
-        """How many dimensions' posterior means vary, with a variance above 0.01.
+        """Number of dimensions whose posterior mean has a variance above 0.01.
 
         Reference:
             Burda, Grosse and Salakhutdinov, "Importance Weighted Autoencoders", ICLR 2016.
@@ -103,20 +114,16 @@ class Evaluation:
         return int((self.mean_variance > ACTIVE).sum())
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it in plain types, fit for `json.dumps`."""
-        stored = {field.name: getattr(self, field.name) for field in fields(self)}
+        """All results in the types of JSON."""
+        stored: dict[str, Any] = _ADAPTER.dump_python(self, mode="json")
         derived = ("mean_informativeness", "alignment", "kl_by_partition", "active_units")
-        return {
-            **{name: _plain(value) for name, value in stored.items()},
-            "rest": list(self.partitions.rest),
-            **{name: getattr(self, name) for name in derived},
-        }
+        rest = {"rest": list(self.partitions.rest)}
+        return {**stored, **rest, **{name: getattr(self, name) for name in derived}}
 
     def save(self, path: str | Path) -> Path:
-        """Write it as JSON, over whatever is there; its folders are made if need be.
+        """Write a JSON file, and return its path.
 
-        Returns:
-            Where it lies.
+        Missing folders are created, an existing file is replaced.
         """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -125,55 +132,20 @@ class Evaluation:
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read what `save` wrote.
+        """Read a file written by `save`.
 
         Raises:
-            ValueError: Where the file is no saved evaluation.
+            ValueError: If the file is not a saved evaluation.
         """
         try:
             found = json.loads(Path(path).read_text())
             found["partitions"] = Partitions(found["partitions"], found["rest"])
-            found["discrete"] = tuple(found["discrete"])
-            for name in ("importance", "kl", "mean_variance"):
-                found[name] = np.array(found[name], dtype=np.float64)
-            return cls(**{field.name: found[field.name] for field in fields(cls)})
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise ValueError(
-                f"{str(path)!r} is no evaluation that was saved by `save`: {error!r}"
-            ) from error
+            return cls(**vars(_ADAPTER.validate_python(found)))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{str(path)!r} is not a saved evaluation: {error!r}") from error
 
     def summary(self) -> str:
-        """A table with a row a factor, and the figures of the whole model below it."""
-        table = zip(*self._blocks(), strict=True)
-        lines = [*("   ".join(row).rstrip() for row in table), ""]
-        if self.intended:
-            lines.append("* the partition that the factor was meant for")
-        lines.append(f"( ) not above chance: p > {SIGNIFICANT} when labels are permuted")
-        return "\n".join([*lines, *self._figures()])
-
-    def __str__(self) -> str:
-        return self.summary()
-
-    def _figures(self) -> list[str]:
-        whole = {"disentanglement": self.disentanglement, "completeness": self.completeness}
-        whole["informativeness"] = self.mean_informativeness
-        if self.intended:
-            whole["alignment"] = float(np.mean(list(self.alignment.values())))
-            whole["leakage"] = float(np.mean(list(self.leakage.values())))
-        kl = ", ".join(f"{name} {nats:.1f}" for name, nats in self.kl_by_partition.items())
-        draws = f", {self.draws} an image" if self.draws > 1 else ""
-        return [
-            ", ".join(f"{name} {value:.2f}" for name, value in whole.items()),
-            ", ".join(f"{name} {_two_digits(value)}" for name, value in self.metrics.items()),
-            f"reconstruction error {self.reconstruction_error:.2f} "
-            "(half the squared error, summed over pixels)",
-            f"KL in nats: {kl}; together {self.kl.sum():.1f}; "
-            f"active units {self.active_units} of {len(self.kl)}",
-            f"codes: {self.codes}{draws}; {self.fitted_images} images fitted, "
-            f"{self.tested_images} held out",
-        ]
-
-    def _blocks(self) -> list[list[str]]:
+        """A table with one row per factor, and the results for the whole model below it."""
         kinds = ["accuracy" if factor in self.discrete else "R2" for factor in self.factors]
         last = {
             "all": [f"{score:.2f}" for score in self.informativeness.values()],
@@ -181,11 +153,37 @@ class Evaluation:
         }
         if self.intended:
             last["leakage"] = [_two_digits(self.leakage.get(factor)) for factor in self.factors]
-        return [
+        blocks = [
             _block("", {"factor": self.factors, "score": kinds}),
             _block("importance in", self._columns(self.share)),
-            _block("score from it alone", self._columns(self.scores, self.p_values)),
+            _block("score from it only", self._columns(self.scores, self.p_values)),
             _block("", last),
+        ]
+        lines = ["   ".join(row).rstrip() for row in zip(*blocks, strict=True)]
+        notes = ["* the partition assigned to the factor"] * bool(self.intended)
+        notes.append(f"( ) not above chance: p > {SIGNIFICANT} when labels are permuted")
+        return "\n".join([*lines, "", *notes, *self._model_lines()])
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def _model_lines(self) -> list[str]:
+        whole = {"disentanglement": self.disentanglement, "completeness": self.completeness}
+        whole["informativeness"] = self.mean_informativeness
+        if self.intended:
+            whole["alignment"] = float(np.mean(list(self.alignment.values())))
+            whole["leakage"] = float(np.mean(list(self.leakage.values())))
+        kl = ", ".join(f"{name} {nats:.1f}" for name, nats in self.kl_by_partition.items())
+        draws = f", {self.draws} per image" if self.draws > 1 else ""
+        return [
+            ", ".join(f"{name} {value:.2f}" for name, value in whole.items()),
+            ", ".join(f"{name} {_two_digits(value)}" for name, value in self.metrics.items()),
+            f"reconstruction error {self.reconstruction_error:.2f} "
+            "(half the squared error, summed over pixels)",
+            f"KL in nats: {kl}; sum {self.kl.sum():.1f}; "
+            f"active units {self.active_units} of {len(self.kl)}",
+            f"codes: {self.codes}{draws}; {self.fitted_images} images fitted, "
+            f"{self.tested_images} held out",
         ]
 
     def _columns(
@@ -193,6 +191,7 @@ class Evaluation:
         table: Mapping[str, Mapping[str, float]],
         p_values: Mapping[str, Mapping[str, float]] | None = None,
     ) -> dict[str, list[str]]:
+        """The cells of each partition: in brackets if not above chance, * if assigned."""
         columns: dict[str, list[str]] = {}
         for name, row in table.items():
             columns[name] = []
@@ -203,38 +202,43 @@ class Evaluation:
         return columns
 
 
+_ADAPTER = TypeAdapter(Evaluation)
+
+
 def compare(evaluations: Mapping[str, Evaluation]) -> str:
-    """Evaluations of several models side by side, as a table.
+    """A table of several models' evaluations side by side.
 
     Args:
-        evaluations: Name of each model -> what `evaluate` found. They need not have the same
-            factors or partitions: what one of them lacks is shown as "-".
+        evaluations: Name of each model -> result of `evaluate`. Factors and partitions may
+            differ; a missing result is shown as "-".
 
     Raises:
-        ValueError: Where there is none.
+        ValueError: If there is none.
     """
     if not evaluations:
-        raise ValueError("no evaluations to compare: give at least one, as {name: evaluation}")
-    figures = {name: _named_figures(each) for name, each in evaluations.items()}
-    labels = list(dict.fromkeys(label for own in figures.values() for label in own))
-    columns = {"": labels}
-    for name, own in figures.items():
-        columns[name] = [own.get(label, "-") for label in labels]
+        raise ValueError("there are no evaluations to compare: expected {name: evaluation}")
+    results = {name: _results(each) for name, each in evaluations.items()}
+    labels = list(dict.fromkeys(label for own in results.values() for label in own))
+    columns = {"": labels} | {
+        name: [own.get(label, "-") for label in labels] for name, own in results.items()
+    }
     return "\n".join(line.rstrip() for line in _block("", columns)[1:])
 
 
-def _named_figures(found: Evaluation) -> dict[str, str]:
-    """What `compare` shows of an evaluation: label -> figure."""
-    meant = {f"share of {f} in {name}": found.alignment[f] for f, name in found.intended.items()}
+def _results(found: Evaluation) -> dict[str, str]:
+    """What `compare` shows of an evaluation, by label."""
+    numbers: dict[str, float | None] = {
+        **{f"share of {f} in {found.intended[f]}": v for f, v in found.alignment.items()},
+        **{f"leakage of {factor}": leak for factor, leak in found.leakage.items()},
+        **{f"score of {factor}": score for factor, score in found.informativeness.items()},
+        "disentanglement": found.disentanglement,
+        "completeness": found.completeness,
+        "informativeness": found.mean_informativeness,
+        **found.metrics,
+        "reconstruction error": found.reconstruction_error,
+    }
     return {
-        **{label: f"{share:.2f}" for label, share in meant.items()},
-        **{f"leakage of {factor}": f"{leak:.2f}" for factor, leak in found.leakage.items()},
-        **{f"score of {f}": f"{score:.2f}" for f, score in found.informativeness.items()},
-        "disentanglement": f"{found.disentanglement:.2f}",
-        "completeness": f"{found.completeness:.2f}",
-        "informativeness": f"{found.mean_informativeness:.2f}",
-        **{name: _two_digits(score) for name, score in found.metrics.items()},
-        "reconstruction error": f"{found.reconstruction_error:.2f}",
+        **{label: _two_digits(value) for label, value in numbers.items()},
         "KL in nats": f"{found.kl.sum():.1f}",
         "active units": f"{found.active_units} of {len(found.kl)}",
     }
@@ -244,21 +248,8 @@ def _two_digits(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def _plain(value: Any) -> Any:
-    """A field in the types that JSON has."""
-    if isinstance(value, Partitions):
-        return value.sizes
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, tuple):
-        return list(value)
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    return value
-
-
 def _block(heading: str, columns: Mapping[str, Sequence[str]]) -> list[str]:
-    """Lines of one width: the heading, the columns' names, and a line a factor."""
+    """Lines of one width: the heading, the names of the columns, and one line per row."""
     widths = {name: max(map(len, [name, *cells])) for name, cells in columns.items()}
     rows = [list(columns), *zip(*columns.values(), strict=True)]
     lines = [

@@ -1,62 +1,40 @@
-"""How well a factor is told from codes, and which dimensions that takes."""
+"""Predicting factors from codes: scores, importances, chance and a permutation test."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, TypeAlias
 from warnings import catch_warnings
 
 import numpy as np
-import numpy.typing as npt
-from sklearn.ensemble import (
-    GradientBoostingClassifier,
-    GradientBoostingRegressor,
-    RandomForestClassifier,
-    RandomForestRegressor,
-)
-from sklearn.linear_model import Lasso
+from sklearn.base import clone, is_classifier
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.metrics import r2_score
-from sklearn.model_selection import train_test_split
-from sklearn.preprocessing import StandardScaler
-from sklearn.utils.parallel import Parallel, delayed
+from sklearn.pipeline import Pipeline
 
-from pythae_gated.metrics.factors import (
-    Array,
-    Factor,
-    Factors,
-    FloatArray,
-    as_factors,
-    check_repeats,
-    check_varied,
-)
+from pythae_gated.metrics.factors import Array, Factor, FloatArray, LabelledCodes
 
-Estimator: TypeAlias = Literal["random_forest", "gradient_boosting", "lasso"]
+Estimator: TypeAlias = Any  # of scikit-learn, which is untyped; or a classifier and a regressor
 
-# Tuned on noisy codes whose relevant dimensions are known (tests/benchmarks/bench_metrics.py):
-# every split sees all dimensions and no leaf holds fewer than a thousandth of the rows, since
-# otherwise noise in the labels is credited to dimensions that have nothing to do with them. The
-# price is up to three points of accuracy where twenty classes overlap; the time is a fifth.
+# Tuned on noisy codes whose relevant dimensions are known (tests/benchmarks/bench_metrics.py).
+# Every split considers all dimensions and no leaf has fewer than a thousandth of the rows;
+# otherwise noise in the labels is credited to irrelevant dimensions. This costs up to three
+# points of accuracy where twenty classes overlap, and takes a fifth of the time.
 FOREST: dict[str, Any] = {
     "n_estimators": 50,
     "max_samples": 0.3,
     "max_features": None,
     "min_samples_leaf": 0.001,
 }
-LASSO_ALPHA = 0.02  # Eastwood and Williams
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Codes (N, L) and the factors labelled on the same N rows."""
-
-    codes: Array
-    factors: list[Factor]
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What one estimator found: importance of each dimension (L,), score on held-out rows.
+    """Result of one estimator.
 
-    `predicted` are its values for those held-out rows where the factor is known.
+    Attributes:
+        importance: Of each dimension, (L,).
+        score: On the rows to test: accuracy, or R2 (0 if negative).
+        predicted: Values for the rows to test in which the factor is known.
     """
 
     importance: FloatArray
@@ -64,89 +42,41 @@ class Prediction:
     predicted: Array
 
 
-def as_rows(codes: npt.ArrayLike, factors: Factors, discrete: Iterable[str] | None) -> Rows:
-    """Codes (N, L) as floats, and the factors labelled on the same N rows.
-
-    Raises:
-        ValueError: Where codes are not finite numbers (N, L), or a factor is of a wrong length
-            or type.
-    """
-    table = np.asarray(codes)
-    if table.ndim != 2 or 0 in table.shape or table.dtype.kind not in "biuf":
-        raise ValueError(
-            f"codes of shape {table.shape} and dtype {table.dtype}: expected numbers (N, L), "
-            "with at least one row and one dimension"
-        )
-    if not np.isfinite(table).all():
-        row, dimension = np.argwhere(~np.isfinite(table))[0]
-        raise ValueError(
-            f"the code in row {row}, dimension {dimension}, is {table[row, dimension]}: "
-            "expected finite numbers"
-        )
-    if table.dtype not in (np.float32, np.float64):
-        table = table.astype(np.float64)
-    return Rows(table, as_factors(factors, len(table), discrete))
-
-
-def fit_and_test_rows(
-    codes: npt.ArrayLike,
-    factors: Factors,
-    test: tuple[npt.ArrayLike, Factors] | None,
-    discrete: Iterable[str] | None,
-    seed: int,
-) -> tuple[Rows, Rows]:
-    """The rows that estimators are fitted on, and those that they are tested on.
-
-    Without `test`, a random quarter of the rows is held out.
-
-    Raises:
-        ValueError: Where codes or factors are of a wrong shape, type or value, or a factor has
-            too few known values on either side.
-    """
-    fitted = as_rows(codes, factors, discrete)
-    if test is None:
-        fit, held_out = train_test_split(np.arange(len(fitted.codes)), random_state=seed)
-        fitted, tested = _take(fitted, fit), _take(fitted, held_out)
-    else:
-        names = [factor.name for factor in fitted.factors if factor.discrete]
-        tested = as_rows(*test, discrete=names)
-    _check_sides(fitted, tested)
-    return fitted, tested
-
-
 def predict(
-    fitted: Rows,
-    tested: Rows,
+    fitted: LabelledCodes,
+    tested: LabelledCodes,
     dimensions: Sequence[slice | Array],
     seed: int,
     n_jobs: int | None,
-    estimator: Estimator = "random_forest",
+    estimator: Estimator = None,
 ) -> list[list[Prediction]]:
     """Fit an estimator for each factor on each choice of dimensions: choice -> factor -> result.
 
+    Args:
+        fitted: Rows to fit on.
+        tested: Rows to score on.
+        dimensions: Choices of dimensions.
+        seed: Of the random forests.
+        n_jobs: Trees that are grown in parallel.
+        estimator: See `dci`.
+
     Raises:
-        ValueError: Where the estimator is none of those known, or a lasso is to tell texts.
+        ValueError: If a classifier is given for a continuous factor, or a regressor for strings.
     """
-    _check_estimator(estimator, fitted.factors + tested.factors)
     pairs = list(zip(fitted.factors, tested.factors, strict=True))
-    tasks = [
-        (fitted.codes[:, where], fit, tested.codes[:, where], test, seed, estimator)
-        for where in dimensions
-        for fit, test in pairs
-    ]
-    with catch_warnings():  # scikit-learn's threads exchange the filters under one another
-        if estimator == "random_forest":  # its trees are grown in parallel
-            found = [_predict(*task, n_jobs) for task in tasks]
-        else:
-            threads = Parallel(n_jobs=n_jobs, prefer="threads")
-            found = threads(delayed(_predict)(*task) for task in tasks)
-    return [found[start : start + len(pairs)] for start in range(0, len(found), len(pairs))]
+    estimators = [_choose(estimator, factor, seed, n_jobs) for factor in fitted.factors]
+    with catch_warnings():  # scikit-learn's threads overwrite the filters of one another
+        return [
+            [
+                _predict(each, fitted.codes[:, at], fit, tested.codes[:, at], test)
+                for each, (fit, test) in zip(estimators, pairs, strict=True)
+            ]
+            for at in dimensions
+        ]
 
 
 def chance(factor: Factor) -> float:
-    """The score of who knows the labels but not the codes.
-
-    The share of the commonest class where the factor is discrete, an R2 of 0 else.
+    """The score of a constant predictor: the share of the most frequent class, or an R2 of 0.
 
     Example:
         >>> known = np.array([True, True, True, True])
@@ -155,7 +85,7 @@ def chance(factor: Factor) -> float:
     """
     if not factor.discrete:
         return 0.0
-    counts = np.unique(factor.values[factor.known], return_counts=True)[1]
+    counts = np.unique(factor.known_values, return_counts=True)[1]
     return float(counts.max() / counts.sum())
 
 
@@ -167,14 +97,15 @@ def p_value(
     draws: int,
     rng: np.random.Generator,
 ) -> float:
-    """How likely predictions as good as these are by chance: their rank among shuffled labels.
+    """The share of permutations of the labels that fit predictions as well as the labels do.
 
     Args:
-        predicted: For the rows where the factor is known.
-        factor: The true values of the held-out rows.
-        permutations: How often the labels are shuffled.
-        draws: So many draws of the same items lie one after another: shuffled together.
-        rng: Of the shuffling.
+        predicted: For the rows in which the factor is known.
+        factor: The true values of the rows to test.
+        permutations: Number of random permutations; the identity is counted as one more.
+        draws: The rows are this many samples of the same items, one set after another; the
+            labels of an item are permuted together.
+        rng: Of the permutations.
 
     Example:
         >>> yaw = np.arange(50.0)
@@ -184,7 +115,7 @@ def p_value(
         0.01
     """
     guessed = predicted.reshape(draws, -1)
-    truth = factor.values[factor.known].reshape(draws, -1)[0]
+    truth = factor.known_values.reshape(draws, -1)[0]
 
     def misfit(labels: Array) -> float:
         if factor.discrete:
@@ -196,99 +127,52 @@ def p_value(
     return (1 + as_good) / (1 + permutations)
 
 
-def _check_estimator(estimator: str, factors: Iterable[Factor]) -> None:
-    if estimator not in get_args(Estimator):
-        expected = ", ".join(f'"{name}"' for name in get_args(Estimator))
-        raise ValueError(f"estimator={estimator!r}: expected one of {expected}")
-    for factor in factors:
-        if estimator == "lasso" and factor.values.dtype.kind in "US":
-            raise ValueError(
-                f"factor {factor.name!r} holds texts (such as {factor.values[factor.known][0]!r}),"
-                ' and a lasso regresses numbers: take estimator="random_forest", or leave it out'
-            )
+def _choose(estimator: Estimator, factor: Factor, seed: int, n_jobs: int | None) -> Any:
+    """The estimator for a factor, not fitted yet."""
+    if estimator is None:
+        kind = RandomForestClassifier if factor.discrete else RandomForestRegressor
+        return kind(random_state=seed, n_jobs=n_jobs, **FOREST)
+    chosen = estimator
+    if isinstance(estimator, tuple):
+        classifier, regressor = estimator
+        chosen = classifier if factor.discrete else regressor
+    strings = factor.values.dtype.kind == "U"
+    if strings != is_classifier(chosen) and (strings or not factor.discrete):
+        kind = "strings, which a regressor" if strings else "floats, which a classifier"
+        raise ValueError(
+            f"factor {factor.name!r} has {kind} cannot predict: use "
+            "estimator=(classifier, regressor), or leave it out"
+        )
+    return clone(chosen)
 
 
 def _predict(
-    codes: Array,
-    factor: Factor,
-    test_codes: Array,
-    test_factor: Factor,
-    seed: int,
-    estimator: Estimator,
-    n_jobs: int | None = None,
+    estimator: Any, codes: Array, factor: Factor, test_codes: Array, test_factor: Factor
 ) -> Prediction:
-    codes, values = codes[factor.known], factor.values[factor.known]
-    test_codes, truth = test_codes[test_factor.known], test_factor.values[test_factor.known]
-    if estimator == "lasso":
-        return _predict_linearly(codes, values, test_codes, truth)
-    if factor.discrete:
-        classes, values = np.unique(values, return_inverse=True)
-        trees = _grow(estimator, codes, values, seed, n_jobs, discrete=True)
-        predicted = classes[trees.predict(test_codes)]
+    codes, values = codes[factor.known], factor.known_values
+    test_codes, truth = test_codes[test_factor.known], test_factor.known_values
+    if is_classifier(estimator):
+        classes, numbers = np.unique(values, return_inverse=True)
+        predicted = classes[_fit(estimator, codes, numbers).predict(test_codes)]
         score = float(np.mean(predicted == truth))
     else:
-        values, truth = values.astype(np.float64), truth.astype(np.float64)
-        trees = _grow(estimator, codes, values, seed, n_jobs, discrete=False)
-        predicted = trees.predict(test_codes)
-        score = max(0.0, float(r2_score(truth, predicted)))
-    importance = np.asarray(trees.feature_importances_, dtype=np.float64)
-    return Prediction(importance, score, predicted)
+        _fit(estimator, codes, values.astype(np.float64))
+        predicted = estimator.predict(test_codes)
+        score = max(0.0, float(r2_score(truth.astype(np.float64), predicted)))
+    return Prediction(_importance(estimator), score, predicted)
 
 
-def _grow(
-    estimator: Estimator,
-    codes: Array,
-    values: Array,
-    seed: int,
-    n_jobs: int | None,
-    *,
-    discrete: bool,
-) -> Any:
-    if estimator == "gradient_boosting":
-        boosting = GradientBoostingClassifier if discrete else GradientBoostingRegressor
-        return boosting(random_state=seed).fit(codes, values)
-    kind = RandomForestClassifier if discrete else RandomForestRegressor
-    forest = kind(random_state=seed, n_jobs=n_jobs, **FOREST).fit(codes, values)
-    # The trees' votes are summed in one order, so that scores do not depend on the threads.
-    return forest.set_params(n_jobs=1)
+def _fit(estimator: Any, codes: Array, values: Array) -> Any:
+    estimator.fit(codes, values)
+    if "n_jobs" in estimator.get_params():
+        # Votes of trees are then summed in one order: scores do not depend on threads.
+        estimator.set_params(n_jobs=1)
+    return estimator
 
 
-def _predict_linearly(codes: Array, values: Array, test_codes: Array, truth: Array) -> Prediction:
-    inputs, target = StandardScaler(), StandardScaler()
-    # In double precision, whatever the codes' own: coordinate descent stops on small changes.
-    x = inputs.fit_transform(codes.astype(np.float64))
-    y = target.fit_transform(values.astype(np.float64)[:, None])[:, 0]
-    lasso = Lasso(alpha=LASSO_ALPHA).fit(x, y)
-    guess = lasso.predict(inputs.transform(test_codes.astype(np.float64)))
-    expected = target.transform(truth.astype(np.float64)[:, None])[:, 0]
-    # R2 is one minus the squared error over that of guessing the mean of the tested rows.
-    nrmse = np.sqrt(1 - r2_score(expected, guess))
-    predicted = target.inverse_transform(guess[:, None])[:, 0]
-    return Prediction(np.abs(lasso.coef_), max(0.0, float(1 - nrmse)), predicted)
-
-
-def _take(rows: Rows, index: Array) -> Rows:
-    return Rows(
-        rows.codes[index],
-        [Factor(f.name, f.values[index], f.known[index], f.discrete) for f in rows.factors],
-    )
-
-
-def _check_sides(fitted: Rows, tested: Rows) -> None:
-    if fitted.codes.shape[1] != tested.codes.shape[1]:
-        raise ValueError(
-            f"codes of {fitted.codes.shape[1]} dimensions to fit, {tested.codes.shape[1]} to test"
-        )
-    names, test_names = ([f.name for f in rows.factors] for rows in (fitted, tested))
-    if names != test_names:
-        raise ValueError(f"the factors to fit are {names}, those to test {test_names}")
-    for factor, test_factor in zip(fitted.factors, tested.factors, strict=True):
-        if test_factor.known.sum() < 2:
-            raise ValueError(
-                f"factor {factor.name!r} is known in {test_factor.known.sum()} of "
-                f"{len(test_factor.known)} rows to test: at least 2 are needed"
-            )
-        known = factor.values[factor.known]
-        check_varied(factor, known)
-        if factor.discrete:
-            check_repeats(factor, known)
+def _importance(estimator: Any) -> FloatArray:  # (L,)
+    last = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+    if hasattr(last, "feature_importances_"):
+        return np.asarray(last.feature_importances_, dtype=np.float64)
+    importance: FloatArray = np.abs(np.atleast_2d(last.coef_)).mean(axis=0)
+    return importance

@@ -1,4 +1,4 @@
-"""Where among the partitions each factor lies."""
+"""In which partitions each factor is encoded: shares of importance, scores and leakage."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -8,29 +8,22 @@ import numpy as np
 import numpy.typing as npt
 
 from pythae_gated.errors import PartitionError
-from pythae_gated.metrics.factors import Factors, FloatArray
-from pythae_gated.metrics.forests import (
-    Rows,
-    chance,
-    fit_and_test_rows,
-    p_value,
-    predict,
-)
+from pythae_gated.metrics.factors import Factors, FloatArray, split_codes
+from pythae_gated.metrics.forests import chance, p_value, predict
 from pythae_gated.partitions import Partitions
 
 
 @dataclass(frozen=True, eq=False)
 class PartitionScores:
-    """How well each factor is told from each partition alone.
+    """How well each factor is predicted from each partition only.
 
     Attributes:
-        scores: Shape (K, F): accuracy of a discrete factor, R2 of a continuous one (0 where it
-            is negative), on held-out rows.
-        chance: Shape (F,): the same, of who does not see the codes: the share of the commonest
+        scores: Shape (K, F): accuracy of a discrete factor, R2 of a continuous one (0 if
+            negative), on held-out rows.
+        chance: Shape (F,): the score of a constant predictor: the share of the most frequent
             class among the held-out rows, or 0.
-        p_values: Shape (K, F): how likely a score as high is where codes tell nothing: the share
-            of permutations of the held-out labels that score as high, themselves included. Its
-            least value is 1 / (permutations + 1).
+        p_values: Shape (K, F): the share of permutations of the held-out labels that score as
+            high, including the identity; at least 1 / (permutations + 1).
     """
 
     scores: FloatArray
@@ -42,17 +35,17 @@ def partition_share(
     importance: FloatArray,  # (L, F)
     partitions: Partitions,
 ) -> FloatArray:  # (K, F)
-    """The share of each factor's importance that lies in each partition.
+    """The share of each factor's importance in each partition.
 
     Args:
-        importance: As `dci` gives it.
+        importance: As from `dci`.
         partitions: The K partitions of the L dimensions.
 
     Returns:
-        Shape (K, F). A column sums to 1, or is 0 where no dimension tells of the factor.
+        Shape (K, F). A column sums to 1, or is 0 if no dimension predicts the factor.
 
     Raises:
-        PartitionError: Where the partitions do not sum to L.
+        PartitionError: If the partitions do not sum to L.
 
     Example:
         >>> importance = np.array([[0.5, 0.0], [0.25, 0.0], [0.25, 1.0]])
@@ -61,7 +54,7 @@ def partition_share(
                [0.25, 1.  ]])
     """
     _check_dimensions(len(importance), partitions)
-    shares = np.stack([importance[where].sum(axis=0) for where in partitions.slices.values()])
+    shares = np.stack([importance[at].sum(axis=0) for at in partitions.slices.values()])
     totals = shares.sum(axis=0)
     return shares / np.where(totals > 0, totals, 1)
 
@@ -73,17 +66,17 @@ def partition_scores(
     *,
     test: tuple[npt.ArrayLike, Factors] | None = None,
     discrete: Iterable[str] | None = None,
+    unknown: Any = None,
     permutations: int = 199,
     draws: int = 1,
     seed: int = 0,
     n_jobs: int | None = -1,
 ) -> PartitionScores:
-    """How well a random forest tells each factor from each partition's dimensions alone.
+    """How well a random forest predicts each factor from the dimensions of one partition.
 
-    Importance says where a forest that sees everything looks; this says what else lies in a
-    partition that it need not look at, and whether that is more than chance: a permutation test
-    compares the score with those of the same predictions against shuffled labels. Arguments not
-    named here are those of `dci`.
+    Importance shows which dimensions a forest on all dimensions uses; these scores show what else
+    a partition encodes, and whether it is more than chance: a permutation test compares the score
+    with those of the same predictions for shuffled labels.
 
     Args:
         codes: Shape (N, L).
@@ -91,15 +84,16 @@ def partition_scores(
         partitions: The K partitions of the L dimensions.
         test: As for `dci`.
         discrete: As for `dci`.
-        permutations: Of the test, at least 1.
-        draws: The held-out rows are so many codes of the same items, one draw after another
-            (which needs `test`): an item's labels are shuffled together.
+        unknown: As for `dci`.
+        permutations: Number of permutations, at least 1.
+        draws: The rows of `test` are this many samples of the same items, one set after another;
+            the labels of an item are permuted together.
         seed: Of the split, the forests and the permutations.
         n_jobs: As for `dci`.
 
     Raises:
-        PartitionError: Where the partitions do not sum to L.
-        ValueError: As `dci` does, or where permutations or draws do not fit.
+        PartitionError: If the partitions do not sum to L.
+        ValueError: As `dci`, or if permutations or draws do not fit.
 
     Reference:
         Ojala and Garriga, "Permutation Tests for Studying Classifier Performance", JMLR 2010.
@@ -111,16 +105,22 @@ def partition_scores(
         array([[1.],
                [0.]])
     """
-    fitted, tested = fit_and_test_rows(codes, factors, test, discrete, seed)
+    fitted, tested = split_codes(codes, factors, test, discrete, seed, unknown)
     _check_dimensions(fitted.codes.shape[1], partitions)
-    _check_test(permutations, draws, len(tested.codes), test is not None)
+    if permutations < 1:
+        raise ValueError(f"permutations={permutations}: expected at least 1")
+    rows = len(tested.codes)
+    if draws < 1 or rows % draws or (draws > 1 and test is None):
+        raise ValueError(
+            f"draws={draws} for {rows} held-out rows: expected as many samples of each item, one "
+            "set after another, given as test"
+        )
     found = predict(fitted, tested, list(partitions.slices.values()), seed, n_jobs)
     rng = np.random.default_rng(seed)
-    settings: dict[str, Any] = {"permutations": permutations, "draws": draws}
     p_values = [
         [
-            p_value(prediction.predicted, factor, rng=rng, **settings)
-            for prediction, factor in zip(row, tested.factors, strict=True)
+            p_value(each.predicted, factor, permutations=permutations, draws=draws, rng=rng)
+            for each, factor in zip(row, tested.factors, strict=True)
         ]
         for row in found
     ]
@@ -139,33 +139,34 @@ def leakage(
     *,
     test: tuple[npt.ArrayLike, Factors] | None = None,
     discrete: Iterable[str] | None = None,
+    unknown: Any = None,
     seed: int = 0,
     n_jobs: int | None = -1,
 ) -> dict[str, float]:
-    """How much of each factor lies where it was not meant to: told without its own partition.
+    """How well each factor is predicted without the partition assigned to it.
 
-    A random forest tells the factor from the dimensions of all other partitions together. With s
-    its score on held-out rows and c that of chance, leakage is (s - c) / (1 - c): 0 where the
-    others tell nothing, 1 where they tell all. A share of importance does not show this: a forest
-    that sees everything has no need to look at a second, noisier copy. Arguments not named here
-    are those of `dci`.
+    A random forest predicts the factor from all other partitions together. With s its score on
+    held-out rows and c that of a constant predictor, leakage is (s - c) / (1 - c), and at least
+    0: 0 if the others reveal nothing, 1 if they reveal all. Shares of importance do not show
+    this: a forest on all dimensions has no need for a second, noisier copy of a factor.
 
     Args:
         codes: Shape (N, L).
         factors: As for `dci`.
         partitions: The partitions of the L dimensions.
-        intended: Factor -> the partition it was meant for. Other factors are left out.
+        intended: Factor -> the partition assigned to it. Other factors are ignored.
         test: As for `dci`.
         discrete: As for `dci`.
-        seed: Of the split and of the forests.
+        unknown: As for `dci`.
+        seed: Of the split and the forests.
         n_jobs: As for `dci`.
 
     Returns:
-        Factor -> leakage, 0 where there is no other partition.
+        Factor -> leakage; 0 if there is no other partition.
 
     Raises:
-        PartitionError: Where the partitions do not sum to L, or lack one that is named.
-        ValueError: As `dci` does, or where `intended` names no factor.
+        PartitionError: If the partitions do not sum to L, or an assigned one does not exist.
+        ValueError: As `dci`, or if `intended` has an unknown factor.
 
     Example:
         >>> codes = np.random.default_rng(0).uniform(size=(1000, 2))
@@ -174,45 +175,40 @@ def leakage(
         >>> round(leakage(codes, {"yaw": codes[:, 0]}, both, {"yaw": "pose"})["yaw"], 1)
         1.0
     """
-    fitted, tested = fit_and_test_rows(codes, factors, test, discrete, seed)
+    fitted, tested = split_codes(codes, factors, test, discrete, seed, unknown)
     _check_dimensions(fitted.codes.shape[1], partitions)
-    _check_intended(intended, fitted, partitions)
+    check_intended(intended, [factor.name for factor in fitted.factors], partitions)
     leaks = dict.fromkeys(intended, 0.0)
-    for partition, where in partitions.slices.items():
-        meant = [factor for factor, name in intended.items() if name == partition]
-        others = np.delete(np.arange(partitions.latent_dim), where)
-        if meant and len(others):
-            sides = _only(fitted, meant), _only(tested, meant)
-            (found,) = predict(*sides, [others], seed, n_jobs)
-            for prediction, factor in zip(found, sides[1].factors, strict=True):
+    for partition, at in partitions.slices.items():
+        assigned = [factor for factor, name in intended.items() if name == partition]
+        others = np.delete(np.arange(partitions.latent_dim), at)
+        if assigned and len(others):
+            fit, held_out = fitted.select(assigned), tested.select(assigned)
+            (found,) = predict(fit, held_out, [others], seed, n_jobs)
+            for prediction, factor in zip(found, held_out.factors, strict=True):
                 guess = chance(factor)
                 above = max(0.0, prediction.score - guess)
                 leaks[factor.name] = above / (1 - guess) if guess < 1 else 0.0
     return leaks
 
 
-def _only(rows: Rows, names: Iterable[str]) -> Rows:
-    return Rows(rows.codes, [factor for factor in rows.factors if factor.name in names])
+def check_intended(
+    intended: Mapping[str, str], names: Iterable[str], partitions: Partitions
+) -> None:
+    """Refuse assignments of unknown factors, or to anything but one existing partition.
 
-
-def _check_intended(intended: Mapping[str, str], rows: Rows, partitions: Partitions) -> None:
-    names = [factor.name for factor in rows.factors]
+    Raises:
+        PartitionError: If a partition does not exist.
+        ValueError: If a factor does not exist, or is assigned to several partitions.
+    """
     for factor, partition in intended.items():
         if factor not in names:
+            raise ValueError(f"intended has {factor!r}; the factors are {', '.join(names)}")
+        if not isinstance(partition, str):
             raise ValueError(
-                f"intended names the factor {factor!r}; the factors are {', '.join(names)}"
+                f"intended assigns {factor!r} to {partition!r}: expected the name of one partition"
             )
         partitions.resolve(partition)
-
-
-def _check_test(permutations: int, draws: int, rows: int, given: bool) -> None:
-    if permutations < 1:
-        raise ValueError(f"permutations={permutations}: expected at least 1")
-    if draws < 1 or rows % draws or (draws > 1 and not given):
-        raise ValueError(
-            f"draws={draws} for {rows} held-out rows: expected so many codes of each item, one "
-            "draw after another, given as test"
-        )
 
 
 def _check_dimensions(dimensions: int, partitions: Partitions) -> None:

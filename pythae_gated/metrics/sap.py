@@ -2,36 +2,34 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.svm import LinearSVC
 
-from pythae_gated.metrics.factors import Array, Factor, Factors, FloatArray
-from pythae_gated.metrics.forests import Rows, fit_and_test_rows
-from pythae_gated.metrics.mig import lead
+from pythae_gated.metrics.factors import (
+    Array,
+    Factor,
+    Factors,
+    FloatArray,
+    LabelledCodes,
+    split_codes,
+)
+from pythae_gated.metrics.information import Gaps, best_minus_second
 
-# Of the squared deviation of a dimension: below it, disentanglement_lib takes it for constant.
-LEAST_VARIANCE = 1e-12
+LEAST_VARIANCE = 1e-12  # of a dimension; below it, disentanglement_lib regards it as constant
 
 
 @dataclass(frozen=True, eq=False)
-class SAP:
-    """How well each factor is told from each dimension alone, and by how much the best leads.
+class SAP(Gaps):
+    """The gap of each factor, and the score of each dimension, (L, F).
 
-    Attributes:
-        gaps: Factor -> gap, from 0 to 1: the score of the best dimension less that of the next.
-        scores: Shape (L, F): accuracy on held-out rows of a discrete factor, squared correlation
-            in the fitted rows of a continuous one.
+    A score is the accuracy on held-out rows for a discrete factor, and the squared correlation in
+    the fitted rows for a continuous one.
     """
 
-    gaps: dict[str, float]
     scores: FloatArray
-
-    @property
-    def score(self) -> float:
-        """The mean gap over factors."""
-        return float(np.mean(list(self.gaps.values())))
 
 
 def sap(
@@ -40,33 +38,31 @@ def sap(
     *,
     test: tuple[npt.ArrayLike, Factors] | None = None,
     discrete: Iterable[str] | None = None,
+    unknown: Any = None,
     seed: int = 0,
 ) -> SAP:
-    """Say by how much one dimension is ahead of all others in predicting each factor linearly.
+    """How far the best dimension is ahead in predicting each factor linearly.
 
-    S_ij is the accuracy of a linear support vector machine (C = 0.01, classes balanced) that sees
-    dimension i alone, on rows that it was not fitted on; or, where factor j is continuous, their
-    squared correlation, cov(z_i, v_j)^2 / (var(z_i) var(v_j)), on the rows to fit. With i* the
-    best dimension,
+    S_ij is the accuracy of a linear support vector machine (C = 0.01, classes balanced) on
+    dimension i only, on held-out rows; or, if factor j is continuous, their squared correlation,
+    cov(z_i, v_j)^2 / (var(z_i) var(v_j)), on the rows to fit. With i* the best dimension,
 
         gap_j = S_i*j - max_{i != i*} S_ij      SAP = mean of gap_j
 
-    A line tells two classes apart in one dimension, and seldom more: a perfect dimension of a
-    factor with many classes still has a low gap. Scores of discrete factors depend on the scale
-    of the codes, since the machine's weights are penalised.
+    A linear classifier on one dimension can separate two classes, rarely more: a perfect
+    dimension of a factor with many classes still has a low gap. Scores of discrete factors depend
+    on the scale of the codes, since the classifier's weights are penalised.
 
     Args:
         codes: Shape (N, L).
-        factors: Name -> (N,) values, or an array (N, F). Ints, bools and texts are classified,
-            floats correlated. Rows where a factor is NaN or None are left out for that factor.
-        test: Codes and factors to test on; None holds a random quarter of the rows out.
-        discrete: Names of the factors to classify; None goes by their dtype.
-        seed: Of the split and of the machines: the same seed gives the same numbers.
+        factors: As for `dci`.
+        test: As for `dci`.
+        discrete: As for `dci`.
+        unknown: As for `dci`.
+        seed: Of the split and the classifiers.
 
     Raises:
-        ValueError: Where codes are not finite numbers (N, L) of at least two dimensions, or a
-            factor has another length, fewer than two values, or classes none of which occurs
-            twice.
+        ValueError: As `dci`, or if there are fewer than two dimensions.
 
     Reference:
         Kumar et al., "Variational Inference of Disentangled Latent Concepts from Unlabeled
@@ -77,25 +73,25 @@ def sap(
         >>> round(sap(codes, {"size": codes[:, 0], "turned": codes[:, 2] > 0.5}).score, 1)
         0.7
     """
-    fitted, tested = fit_and_test_rows(codes, factors, test, discrete, seed)
-    pairs = list(zip(fitted.factors, tested.factors, strict=True))
+    fitted, tested = split_codes(codes, factors, test, discrete, seed, unknown)
+    pairs = zip(fitted.factors, tested.factors, strict=True)
     scores = np.stack([_scores(fitted, fit, tested, held, seed) for fit, held in pairs], axis=1)
-    gaps = zip(fitted.factors, lead(scores), strict=True)
-    return SAP(gaps={factor.name: float(gap) for factor, gap in gaps}, scores=scores)
+    gaps = zip(fitted.factors, best_minus_second(scores), strict=True)
+    return SAP({factor.name: float(gap) for factor, gap in gaps}, scores)
 
 
 def _scores(
-    fitted: Rows, factor: Factor, tested: Rows, test_factor: Factor, seed: int
+    fitted: LabelledCodes, factor: Factor, tested: LabelledCodes, test_factor: Factor, seed: int
 ) -> FloatArray:  # (L,)
-    codes, values = fitted.codes[factor.known], factor.values[factor.known]
+    codes, values = fitted.codes[factor.known], factor.known_values
     if not factor.discrete:
         return np.array([_squared_correlation(code, values) for code in codes.T])
-    test_codes, truth = tested.codes[test_factor.known], test_factor.values[test_factor.known]
-    classes, values = np.unique(values, return_inverse=True)
+    test_codes, truth = tested.codes[test_factor.known], test_factor.known_values
+    classes, numbers = np.unique(values, return_inverse=True)
     found = []
     for code, test_code in zip(codes.T, test_codes.T, strict=True):
         machine = LinearSVC(C=0.01, class_weight="balanced", dual="auto", random_state=seed)
-        machine.fit(code[:, None], values)
+        machine.fit(code[:, None], numbers)
         found.append(np.mean(classes[machine.predict(test_code[:, None])] == truth))
     return np.array(found)
 

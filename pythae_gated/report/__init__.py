@@ -1,4 +1,4 @@
-"""A folder that shows a person what a model's partitions hold: pictures, figures and one page."""
+"""A folder that shows what a model's partitions encode: pictures, results and one HTML page."""
 
 from pythae_gated.report.saving import save_report
 

@@ -1,22 +1,27 @@
-"""Save the report: draw the pictures, evaluate, write the files."""
+"""save_report: evaluate, draw the pictures, write the page."""
 
+import base64
 from collections.abc import Mapping, Sequence
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import imageio.v3 as imageio
+import jinja2
 from torch import nn
 
-from pythae_gated.charts import importance_chart
-from pythae_gated.inference import Images, as_images, posterior, resolve_partitions
+from pythae_gated.datasets.images import Images, open_images
+from pythae_gated.inference import posterior, resolve_partitions
 from pythae_gated.metrics.evaluate import evaluate
-from pythae_gated.metrics.evaluation import Evaluation
+from pythae_gated.metrics.evaluation import SIGNIFICANT, Evaluation
 from pythae_gated.metrics.factors import Factors
 from pythae_gated.partitions import Partitions
-from pythae_gated.report.page import CHART, EVALUATION, PAGE, Figure, render
-from pythae_gated.report.pictures import Drawing, plan
-from pythae_gated.tiles import check_channels
+from pythae_gated.plots.chart import importance_chart
+from pythae_gated.plots.layout import check_channels
+from pythae_gated.report.pictures import COLUMNS, ROWS, SPAN, plan
 
-CHART_DPI = 144  # twice what a page shows, so that its letters stay sharp
+PAGE, EVALUATION, CHART = "report.html", "evaluation.json", "importance.png"
+CHART_DPI = 144  # twice the resolution of the page
 
 
 def save_report(
@@ -31,40 +36,42 @@ def save_report(
     draws: int = 1,
     evaluation: Evaluation | None = None,
     title: str | None = None,
+    unknown: Any = None,
     overwrite: bool = False,
     seed: int = 0,
 ) -> Path:
-    """Save a folder that shows which partition of a model's codes holds what.
+    """Save a folder that shows what each partition of a model encodes.
 
-    `report.html` holds everything in one file, to be opened in a browser: a sentence on each
-    partition, the shares and scores, reconstructions, and for each partition its traversals,
-    swaps and variations, each with how to read it. Beside it lie the pictures as PNG files and
-    `evaluation.json`. The importance chart takes matplotlib (`pip install
-    'pythae-gated[plots]'`); without it the page says so.
+    `report.html` is a single file to open in a browser: a sentence on each partition, shares of
+    importance and scores, reconstructions, and traversals, swaps and variations of each
+    partition, each with a caption. Beside it are the pictures as PNG files and
+    `evaluation.json`. The importance chart needs matplotlib (`pip install
+    'pythae-gated[plots]'`).
 
     Args:
         model: Any Pythae VAE, gated or not.
         data: Images to evaluate on: uint8, which is divided by 255, or float.
         factors: Name -> (N,) values, or an array (N, F); see `evaluate`.
-        folder: Where to put it; made if need be. Other files in it stay as they are.
-        partitions: Name -> size, for an ungated model; None is the model's own.
-        intended: Factor -> the partition it was meant for.
-        test: Held-out images and their factors. The first few are shown; None shows the first
-            few of `data`.
-        draws: Codes sampled an image, in the evaluation.
-        evaluation: What `evaluate` has found already. Then no other is made, `factors` and
-            `draws` are not looked at, and the partitions and `intended` are those that it holds.
-        title: Of the page; None is made from the class of the model.
-        overwrite: Whether to write over the files of an earlier report.
+        folder: Created if missing; other files in it are kept.
+        partitions: Name -> size, for an ungated model; None: the model's own.
+        intended: Factor -> the partition assigned to it.
+        test: Held-out images and their factors, of which the first few are shown. None: the first
+            few of `data` are shown.
+        draws: Posterior samples per image, in the evaluation.
+        evaluation: A result of `evaluate`, which replaces `factors`, `draws`, the partitions and
+            `intended`.
+        title: Of the page; None: from the class of the model.
+        unknown: As for `evaluate`.
+        overwrite: Whether to replace the files of an earlier report.
         seed: Of the evaluation and the variations.
 
     Returns:
         The path of `report.html`.
 
     Raises:
-        FileExistsError: Where a file of a report lies there already, unless `overwrite`.
-        TypeError: Where the model has no Gaussian posterior.
-        ValueError: Where the images have neither 1 channel nor 3, partitions or `intended` are
+        FileExistsError: If a file of the report exists already, unless `overwrite`.
+        TypeError: If the model has no Gaussian posterior.
+        ValueError: If the images have neither 1 nor 3 channels, partitions or `intended` are
             given beside an evaluation, or as `evaluate` does.
 
     Example:
@@ -73,64 +80,81 @@ def save_report(
     """
     folder = Path(folder)
     if evaluation is not None:
-        _check_alone(partitions, intended)
+        for name, value in (("partitions", partitions), ("intended", intended)):
+            if value is not None:
+                raise ValueError(f"{name} and evaluation, which has its own, exclude each other")
         partitions = evaluation.partitions
-    shown = data if test is None else test[0]
-    check_channels(as_images(shown[:1]))
-    parts = resolve_partitions(model, partitions, posterior(model, shown[:1])[0].shape[1])
-    drawings = plan(model, parts, shown, data, seed)
+    reader = open_images(data if test is None else test[0])
+    shown = reader.read(range(min(len(reader), ROWS + COLUMNS))).cpu()
+    check_channels(shown)
+    resolved = resolve_partitions(model, partitions, posterior(model, shown[:1])[0].shape[1])
+    figures = plan(model, resolved, shown, open_images(data), seed)
     if not overwrite:
-        _check_free(folder, [PAGE, EVALUATION, CHART, *(each.file for each in drawings)])
+        _check_free(folder, [PAGE, EVALUATION, CHART, *(figure.file for figure in figures)])
     if evaluation is None:
         evaluation = evaluate(
-            model, data, factors, partitions=parts, intended=intended, draws=draws, test=test,
+            model,
+            data,
+            factors,
+            partitions=resolved,
+            intended=intended,
+            draws=draws,
+            test=test,
+            unknown=unknown,
             seed=seed,
-        )  # fmt: skip
+        )
     folder.mkdir(parents=True, exist_ok=True)
     evaluation.save(folder / EVALUATION)
-    figures = [_save(folder, drawing) for drawing in drawings]
+    drawn = []
+    for figure in figures:
+        imageio.imwrite(folder / figure.file, figure.draw())
+        drawn.append(vars(figure) | _image(folder / figure.file, 1))
     name = type(model).__name__
-    page = render(
+    page = _template().render(
         title=f"What {name} has learned" if title is None else title,
         model=name,
-        image_shape=tuple(shown.shape[1:]),
-        evaluation=evaluation,
-        figures=figures,
-        chart=_save_chart(folder, evaluation),
+        shape=shown.shape[1:],
+        values=shown[0].numel(),
+        e=evaluation,
+        significant=SIGNIFICANT,
+        span=SPAN,
+        figures=drawn,
+        chart=_save_chart(folder / CHART, evaluation),
+        evaluation_file=EVALUATION,
     )
     (folder / PAGE).write_text(page, encoding="utf-8")
     return folder / PAGE
 
 
-def _check_alone(partitions: object, intended: object) -> None:
-    for name, value in (("partitions", partitions), ("intended", intended)):
-        if value is not None:
-            raise ValueError(
-                f"{name} is given beside an evaluation, which holds its own: leave {name} out, "
-                "or the evaluation"
-            )
-
-
-def _check_free(folder: Path, files: Sequence[str]) -> None:
-    taken = [name for name in files if (folder / name).exists()]
+def _check_free(folder: Path, names: Sequence[str]) -> None:
+    taken = [name for name in names if (folder / name).exists()]
     if taken:
+        more = ", ..." if len(taken) > 3 else ""
         raise FileExistsError(
-            f"{str(folder)!r} holds a report already ({', '.join(taken[:3])}"
-            f"{', ...' if len(taken) > 3 else ''}): name another folder, or say overwrite=True"
+            f"{str(folder)!r} already has a report ({', '.join(taken[:3])}{more}): choose another "
+            "folder, or overwrite=True"
         )
 
 
-def _save(folder: Path, drawing: Drawing) -> Figure:
-    path = folder / drawing.file
-    imageio.imwrite(path, drawing.draw())
-    return Figure(drawing.file, drawing.partition, drawing.caption, path.read_bytes())
+def _template() -> jinja2.Template:
+    source = files("pythae_gated.report").joinpath("page.html.j2").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    return environment.from_string(source)
 
 
-def _save_chart(folder: Path, evaluation: Evaluation) -> bytes | None:
-    """The chart as a PNG; None where matplotlib is not installed."""
+def _image(png: Path, scale: float) -> dict[str, Any]:
+    """The width and the source of a picture on the page."""
+    source = "data:image/png;base64," + base64.b64encode(png.read_bytes()).decode("ascii")
+    return {"width": int(scale * imageio.improps(png).shape[1]), "source": source}
+
+
+def _save_chart(path: Path, evaluation: Evaluation) -> dict[str, Any] | None:
+    """The chart; None without matplotlib."""
     try:
         chart = importance_chart(evaluation)
     except ImportError:
         return None
-    chart.savefig(folder / CHART, dpi=CHART_DPI)
-    return (folder / CHART).read_bytes()
+    chart.savefig(path, dpi=CHART_DPI)
+    return {"kind": "chart", "partition": "", "file": CHART, **_image(path, 0.5)}

@@ -1,10 +1,11 @@
-"""Measure the making and fetching of pairs. Prints Markdown.
+"""Benchmark the index of pairs and their loading. Prints Markdown.
 
-Run it as `python tests/benchmarks/bench_pairs.py`. Loading and epochs are ratios against Pythae's
-own `BaseDataset` and `BetaVAE` in the same run, taken in turn; the median is shown.
+Run it as `python tests/benchmarks/bench_pairs.py`. Loading and epochs are ratios to Pythae's
+own `BaseDataset` and `BetaVAE`, timed alternately in the same run; the median is printed.
 """
 
 import logging
+import pickle
 import statistics
 import tempfile
 import time
@@ -18,45 +19,49 @@ from pythae.models import BetaVAE, BetaVAEConfig
 from pythae.trainers import BaseTrainer, BaseTrainerConfig
 
 from pythae_gated import GatedBetaVAE, GatedBetaVAEConfig, PairedDataset, Partitions
-from pythae_gated.datasets.labels import encode_labels
-from pythae_gated.datasets.partners import Edges, Groups, Neighbours, Source
+from pythae_gated.datasets.labels import encode_labels, read_labels
+from pythae_gated.datasets.partners import Candidates, Edges, Groups, Neighbours
 
 N_IMAGES, SIZES = 20_000, {"pose": 4, "rest": 6}
 
 
 def high_water_mark() -> int:
-    """The most memory that this process has held since it was last cleared, in bytes (Linux)."""
+    """The peak memory of this process since it was last reset, in bytes (Linux)."""
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
-def measure(name: str, make: Callable[[], Source], n: int, draws: int) -> None:
-    """One line: seconds to build, bytes a label at the peak, and partners a second."""
+def measure(name: str, make: Callable[[], Candidates], n: int, draws: int) -> None:
+    """Print seconds to build, bytes per label, and partners drawn per second."""
     Path("/proc/self/clear_refs").write_text("5")
     before = high_water_mark()
     start = time.perf_counter()
-    source = make()
+    candidates = make()
     built = time.perf_counter() - start
     peak = (high_water_mark() - before) / n
-    held = [array for array in vars(source).values() if isinstance(array, np.ndarray)]
-    resident = sum(array.nbytes for array in held) / n
-    items = source.stand_ins(draws, np.random.default_rng(0))
+    resident = len(pickle.dumps(candidates)) / n
+    items = candidates.sample(draws, np.random.default_rng(0))
     start = time.perf_counter()
-    source.partners(items, np.random.default_rng(1))
+    candidates.partners(items, np.random.default_rng(1))
     rate = draws / (time.perf_counter() - start)
     print(f"| {name} | {built:.1f} | {resident:.0f} | {peak:.0f} | {rate:,.0f} |", flush=True)
 
 
+def group(labels: np.ndarray) -> Groups:
+    """The candidates by equal label."""
+    return Groups(encode_labels(*read_labels(labels, "pose")))
+
+
 def bench_index() -> None:
-    """The index at scale."""
+    """The index of many labels."""
     rng = np.random.default_rng(0)
-    print("| index | seconds | bytes resident | bytes at the peak | partners a second |")
+    print("| index | seconds | bytes per label | at the peak | partners per second |")
     print("| --- | --- | --- | --- | --- |")
     n = 10_000_000
     labels = rng.integers(0, 100_000, n)
-    measure("10 M labels", lambda: Groups(encode_labels(labels, "pose")), n, 1_000_000)
-    texts = np.array([f"speaker {i}" for i in range(1000)])[rng.integers(0, 1000, n // 10)]
-    measure("1 M texts", lambda: Groups(encode_labels(texts, "pose")), n // 10, 1_000_000)
+    measure("10 M labels", lambda: group(labels), n, 1_000_000)
+    strings = np.array([f"speaker {i}" for i in range(1000)])[rng.integers(0, 1000, n // 10)]
+    measure("1 M strings", lambda: group(strings), n // 10, 1_000_000)
     edges = rng.integers(0, n, (n, 2))
     edges = edges[edges[:, 0] != edges[:, 1]]
     measure("10 M edges", lambda: Edges(edges, n), n, 1_000_000)
@@ -85,7 +90,7 @@ def make_trainer(gated: bool, batch_size: int, folder: str) -> BaseTrainer:
 
 
 def bench_trainer() -> None:
-    """Loading, and whole epochs, through Pythae's own trainer."""
+    """Loading, and whole epochs, in Pythae's trainer."""
     print(
         "\n| batch | loading a pair / an image | an epoch, gated / ungated |\n| --- | --- | --- |"
     )
@@ -103,13 +108,13 @@ def bench_trainer() -> None:
 
 
 def run_through(loader: Iterable[object]) -> None:
-    """Fetch every batch and let it go, as a training loop does."""
+    """Iterate over a loader without keeping its batches."""
     for _ in loader:
         pass
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """How long it takes."""
+    """The run time of a function."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start

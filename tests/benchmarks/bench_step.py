@@ -1,9 +1,9 @@
-"""Measure a training step, gated against Pythae's own, in one run. Prints Markdown.
+"""Measure a training step of gated models relative to their Pythae parents. Prints Markdown.
 
-Run it as `python tests/benchmarks/bench_step.py`. Steps of both are taken in turn, and the median
-of their ratios is shown: "input" on B pairs against the parent on B images, "target" on B pairs
-against the parent on 2 B images. Peak memory is each process's own high-water mark, above what it
-held before its first step.
+Run it as `python tests/benchmarks/bench_step.py`. Steps of both models alternate, and the median
+of their time ratios is shown: "input" on B pairs relative to the parent on B images, "target"
+on B pairs relative to the parent on 2 B images. Peak memory is the increase of a process's
+high-water mark over its first steps.
 """
 
 import argparse
@@ -28,7 +28,7 @@ CONFIGS = {"BetaVAE": "BetaVAEConfig", "INFOVAE_MMD": "INFOVAE_MMD_Config"}
 
 
 def make_step(name: str, batch_size: int, closed: str | None) -> Callable[[], None]:
-    """One step of the parent (`closed` None) or of the gated model, by Adam."""
+    """A step of Adam for the parent (`closed` None) or for the gated model."""
     torch.manual_seed(0)
     module: Any = models if closed is None else pythae_gated
     prefix = "" if closed is None else "Gated"
@@ -51,7 +51,7 @@ def make_step(name: str, batch_size: int, closed: str | None) -> Callable[[], No
 
 
 def ratio(ours: Callable[[], None], theirs: Callable[[], None], seconds: float) -> float:
-    """The median of the ratios of steps taken in turn, each of the two first every other time."""
+    """The median ratio of the times of alternating steps; the order alternates too."""
     ratios, until = [], time.perf_counter() + seconds
     while time.perf_counter() < until or len(ratios) < 5:
         times = {}
@@ -64,25 +64,27 @@ def ratio(ours: Callable[[], None], theirs: Callable[[], None], seconds: float) 
 
 
 def keep_freed_memory() -> None:
-    """Have the C library (glibc) keep what is freed: whether it gives pages back after a step,
-    to fetch them in the next, hangs on the heap's layout and can make a step half as slow again.
+    """Make the C library (glibc) keep freed memory.
+
+    Whether it returns pages after a step, and requests them again in the next, depends on the
+    layout of the heap and can increase the time of a step by half.
     """
     libc = ctypes.CDLL("libc.so.6")
-    trim_threshold, mmap_threshold = -1, -3  # the names in malloc.h
+    trim_threshold, mmap_threshold = -1, -3  # from malloc.h
     libc.mallopt(trim_threshold, 2**31 - 1)
     libc.mallopt(mmap_threshold, 2**25)
 
 
 def peak_memory(name: str, batch_size: int, closed: str | None) -> float:
-    """MB by which a process of its own grows over three steps."""
+    """Growth of a new process over three steps, in MB."""
     command = [sys.executable, __file__, "--memory", name, str(batch_size), closed or "parent"]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def print_memory(name: str, batch_size: int, closed: str | None) -> None:
-    """In a process of its own: how far its high-water mark rises."""
+    """Print the rise of this process's high-water mark over three steps."""
     make_step(name, 2, closed)()
-    Path("/proc/self/clear_refs").write_text("5")  # forget the high-water mark until now
+    Path("/proc/self/clear_refs").write_text("5")  # reset the high-water mark
     before = high_water_mark()
     step = make_step(name, batch_size, closed)
     for _ in range(3):
@@ -91,13 +93,13 @@ def print_memory(name: str, batch_size: int, closed: str | None) -> None:
 
 
 def high_water_mark() -> float:
-    """The most memory that this process has held, in MB (Linux)."""
+    """The peak memory of this process, in MB (Linux)."""
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def main() -> None:
-    """Print the table, or the memory of one process."""
+    """Print the table, or the peak memory of one process."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=15.0, help="for each ratio")
     parser.add_argument("--memory", nargs=3, help=argparse.SUPPRESS)

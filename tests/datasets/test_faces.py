@@ -39,7 +39,7 @@ def centre_y(images: NDArray[Any]) -> NDArray[Any]:
 
 
 @pytest.mark.parametrize("size", [8, 31, 64])
-def test_images_are_uint8_with_one_channel_and_white_is_the_brightest(size: int) -> None:
+def test_images_are_uint8_with_one_channel_and_a_white_background(size: int) -> None:
     images, factors = make_faces(50, image_size=size)
     assert images.shape == (50, 1, size, size)
     assert images.dtype == np.uint8
@@ -75,7 +75,7 @@ def test_continuous_factors_fill_the_range_of_the_discrete_ones() -> None:
     assert set(factors["identity"]) == set(range(20))
 
 
-def test_the_seed_decides_and_global_generators_are_left_alone() -> None:
+def test_factors_depend_on_the_seed_and_not_on_global_generators() -> None:
     np.random.seed(0)  # noqa: NPY002
     random.seed(0)
     expected = np.random.RandomState(0).random(), random.Random(0).random()
@@ -89,7 +89,7 @@ def test_the_seed_decides_and_global_generators_are_left_alone() -> None:
     assert not np.array_equal(images, other)
 
 
-def test_an_image_is_a_function_of_its_factors_alone() -> None:
+def test_an_image_depends_on_its_factors_only() -> None:
     images, factors = make_faces(300, seed=1)  # several chunks, the last of them short
     fewer, _ = make_faces(7, seed=1)
     np.testing.assert_array_equal(fewer, images[:7])
@@ -99,8 +99,8 @@ def test_an_image_is_a_function_of_its_factors_alone() -> None:
 
 
 @pytest.mark.parametrize("name", VALUES)
-def test_each_factor_moves_enough_pixels_to_be_learned(name: str) -> None:
-    """Half the squared error of the mean over a factor's values; VAEs skip what is worth less."""
+def test_each_factor_changes_enough_pixels_to_be_learned(name: str) -> None:
+    """Half the squared error of the mean over its values: VAEs ignore a smaller effect."""
     _, factors = make_faces(100, image_size=32)
     images = faces._render(factors, 32) / 255
     values = np.unique(make_faces(1000, image_size=8)[1][name])
@@ -194,6 +194,6 @@ def test_bad_arguments_are_named(arguments: dict[str, Any], message: str) -> Non
         make_faces(**arguments)
 
 
-def test_numpy_integers_will_do() -> None:
+def test_numpy_integers_are_accepted() -> None:
     images, _ = make_faces(np.int64(2), image_size=np.int32(8), seed=np.uint8(1))  # type: ignore[arg-type]
     assert images.shape == (2, 1, 8, 8)

@@ -4,15 +4,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from pythae_gated import PairingError
-from pythae_gated.datasets.labels import as_numbers
-from pythae_gated.datasets.partners import Edges, Neighbours
+from pythae_gated.datasets.labels import encode_labels, read_labels
+from pythae_gated.datasets.partners import Edges, Groups, Neighbours, draw_pairs
 
 SETTINGS = settings(max_examples=150, deadline=None)
 
 
+def groups_of(labels, unknown=None):
+    return Groups(encode_labels(*read_labels(labels, "pose", unknown)))
+
+
+def draw(candidates, weights, items, replace):
+    rng = np.random.default_rng(0)
+    return draw_pairs(candidates, np.array(weights, dtype=float), items, rng, replace=replace)
+
+
 def check(source, neighbours, seed):
-    """Partners are just the neighbours given, and stand-ins are those who have any."""
+    """Partners are exactly the neighbours given, and samples are of items that have any."""
     rng = np.random.default_rng(seed)
     items = np.arange(len(neighbours))
     assert source.has_partner(items).tolist() == [bool(near) for near in neighbours]
@@ -21,7 +29,7 @@ def check(source, neighbours, seed):
         drawn = source.partners(np.full(60, item), rng)
         assert set(drawn.tolist()) <= neighbours[item]
     if len(source):
-        assert source.has_partner(source.stand_ins(40, rng)).all()
+        assert source.has_partner(source.sample(40, rng)).all()
 
 
 @given(
@@ -51,7 +59,7 @@ def test_edges_pair_their_ends_both_ways(given_edges, seed):
     chosen = np.random.default_rng(seed).permutation(n)[: max(1, n // 2)]
     place = {int(item): i for i, item in enumerate(chosen)}
     kept = [{place[b] for b in neighbours[a] if b in place} for a in chosen]
-    check(source.take(chosen), kept, seed)
+    check(source.subset(chosen), kept, seed)
 
 
 @given(
@@ -71,11 +79,7 @@ def test_edges_pair_their_ends_both_ways(given_edges, seed):
 )
 @SETTINGS
 def test_partners_within_a_tolerance_are_all_that_are_near(table, tolerance, seed):
-    try:
-        values = as_numbers(table, "pose")
-    except PairingError:
-        assert all(None in row for row in table)
-        return
+    values = np.array(table, dtype=float)  # None is NaN
     apart = np.linalg.norm(values[:, None] - values, axis=2)
     near = apart <= tolerance * (1 + 1e-9)
     np.fill_diagonal(near, False)
@@ -87,17 +91,17 @@ def test_partners_within_a_tolerance_are_all_that_are_near(table, tolerance, see
     assert source.n_alone == (known & ~near.any(axis=1)).sum()
     chosen = np.random.default_rng(seed).permutation(len(values))[: max(1, len(values) // 2)]
     kept = [set(np.flatnonzero(near[i][chosen]).tolist()) for i in chosen]
-    check(source.take(chosen), kept, seed)
+    check(source.subset(chosen), kept, seed)
 
 
-@pytest.mark.parametrize("columns", [1, 2])
-@pytest.mark.parametrize("rounds", [0, 100])
-def test_each_partner_within_the_tolerance_is_equally_likely(columns, rounds, monkeypatch):
-    monkeypatch.setattr(Neighbours, "_rounds", rounds)
+@pytest.mark.parametrize(("columns", "tolerance"), [(1, 2.0), (2, 2.0), (12, 8.5)])
+def test_each_partner_within_the_tolerance_is_equally_likely(columns, tolerance):
+    """Of 12 columns hardly a draw from the range of one is near: partners are listed."""
     values = np.random.default_rng(0).uniform(0, 10, (200, columns))
     item = int(np.linalg.norm(values - values.mean(0), axis=1).argmin())
-    source = Neighbours(values, 2.0)
-    near = np.linalg.norm(values - values[item], axis=1) <= 2.0
+    source = Neighbours(values, tolerance)
+    near = np.linalg.norm(values - values[item], axis=1) <= tolerance
+    assert near.sum() > 5
     near[item] = False
     drawn = source.partners(np.full(20_000, item), np.random.default_rng(1))
     counts = np.bincount(drawn, minlength=200)
@@ -112,10 +116,10 @@ def test_each_edge_of_an_item_is_equally_likely_however_often_it_is_named():
 
 
 def test_labels_at_just_the_tolerance_are_near():
-    values = as_numbers(np.arange(11) / 10, "pose")
+    values = np.arange(11) / 10
     assert not Neighbours(values, 0.09).has_partner(np.arange(11)).any()
     assert Neighbours(values, 0.1).has_partner(np.arange(11)).all()
-    far = as_numbers(1e9 + np.arange(11) / 10, "pose")
+    far = 1e9 + np.arange(11) / 10
     assert Neighbours(far, 0.1).has_partner(np.arange(11)).all()
 
 
@@ -124,3 +128,76 @@ def test_a_tiny_tolerance_over_a_wide_range():
     values[500:] = values[:500]
     partners = Neighbours(values, 1e-3).partners(np.arange(500), np.random.default_rng(0))
     assert (partners == np.arange(500, 1000)).all()
+
+
+tables = st.integers(1, 40).flatmap(
+    lambda n: st.lists(
+        st.lists(st.one_of(st.none(), st.integers(0, 5)), min_size=n, max_size=n),
+        min_size=1,
+        max_size=3,
+    )
+)
+
+
+@given(tables, st.integers(0, 2**32))
+@settings(max_examples=200, deadline=None)
+def test_partners_agree_are_others_and_are_known(columns, seed):
+    table = np.array(columns, dtype=object).T
+    groups = groups_of(table)
+    rng = np.random.default_rng(seed)
+    rows = [tuple(row) for row in table]
+    for item, row in enumerate(rows):
+        others = [i for i, other in enumerate(rows) if other == row and i != item]
+        can = None not in row and bool(others)
+        assert groups.has_partner(np.array([item]))[0] == can
+        if can:
+            partners = groups.partners(np.full(200, item), rng)
+            assert set(partners.tolist()) <= set(others)
+    if len(groups):
+        assert groups.has_partner(groups.sample(50, rng)).all()
+    alone = [row for row in rows if None not in row and rows.count(row) == 1]
+    assert groups.n_alone == len(alone)
+    assert groups.n_labelled == sum(None not in row for row in rows)
+
+
+def test_each_partner_is_equally_likely():
+    groups = groups_of([0, 1, 0, 0, 1, 0, 2])
+    partners = groups.partners(np.full(30_000, 2), np.random.default_rng(0))
+    counts = np.bincount(partners, minlength=7)
+    assert counts[[1, 2, 4, 6]].sum() == 0
+    assert chisquare(counts[[0, 3, 5]]).pvalue > 0.01
+
+
+def test_kinds_follow_the_weights_however_few_are_labelled():
+    labels = np.full(1000, -1)
+    labels[:10] = 0
+    candidates = [groups_of(labels, -1), groups_of(np.arange(1000) % 7)]
+    asked = np.random.default_rng(1).integers(1000, size=60_000)
+    kinds, items, partners = draw(candidates, [2, 1, 3], asked, replace=True)
+    assert chisquare(np.bincount(kinds), [20_000, 10_000, 30_000]).pvalue > 0.01
+    pose = kinds == 0
+    assert (items[pose] < 10).all()
+    assert (partners[pose] < 10).all()
+    assert chisquare(np.bincount(items[pose])).pvalue > 0.01
+    assert (items[kinds == 2] == partners[kinds == 2]).all()
+    assert (items[kinds == 1] % 7 == partners[kinds == 1] % 7).all()
+
+
+def test_a_weight_of_zero_is_never_drawn():
+    groups = groups_of([0, 0, 1, 1])
+    kinds, _, _ = draw([groups], [1, 0], np.zeros(1000, dtype=np.int64), replace=True)
+    assert (kinds == 0).all()
+
+
+def test_frozen_pairs_keep_to_kinds_that_an_item_can_take_part_in():
+    groups = groups_of([0, 0, 1, -1] * 250, -1)
+    lone = groups_of([0, 0, 1, 2])
+    kinds, items, partners = draw([groups], [1, 1], np.arange(1000), replace=False)
+    assert (items == np.arange(1000)).all()
+    unknown = np.arange(1000) % 4 == 3
+    assert (kinds[unknown] == 1).all()
+    assert 300 < (kinds[~unknown] == 0).sum() < 450
+    assert ((partners == np.arange(1000)) == (kinds == 1)).all()
+    kinds, _, partners = draw([lone], [1, 0], np.arange(4), replace=False)
+    assert kinds.tolist() == [0, 0, 1, 1]
+    assert partners.tolist() == [1, 0, 2, 3]

@@ -7,7 +7,7 @@ from pythae.models import AutoModel
 from pythae_gated import GatedBetaVAE
 
 
-def test_runs_small_and_leaves_models_and_pictures(tmp_path, monkeypatch, capsys):
+def test_the_script_saves_models_and_pictures(tmp_path, monkeypatch, capsys):
     for name, small in (("N_TRAIN", 400), ("N_TEST", 100), ("EPOCHS", 1)):
         monkeypatch.setattr(quickstart, name, small)
     monkeypatch.setattr(sys, "argv", ["quickstart.py", "--output", str(tmp_path)])

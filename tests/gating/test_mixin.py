@@ -270,7 +270,5 @@ class TestFromParent:
             pass
 
         own = Own(BetaVAEConfig((1, 4, 4), latent_dim=5))
-        with pytest.raises(
-            TypeError, match=r"got a Own, which needs class GatedOwn"
-        ):
+        with pytest.raises(TypeError, match=r"got a Own, which needs class GatedOwn"):
             GatedBetaVAE.from_parent(own, partitions=SIZES)

@@ -1,6 +1,9 @@
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 
+from pythae_gated.metrics import dci
 from pythae_gated.metrics.factors import as_columns, as_factors
 
 
@@ -40,11 +43,11 @@ def test_nan_and_none_are_unknown(values):
         ({"yaw": [1, 2]}, None, r"'yaw' has shape \(2,\): expected \(3,\)"),
         ({"yaw": [[1], [2], [3]]}, None, r"'yaw' has shape \(3, 1\)"),
         (np.zeros(3), None, r"factors of shape \(3,\)"),
-        ({}, None, "no factors"),
-        ({"yaw": [1, 2, 3]}, ["pitch"], "discrete names 'pitch'; the factors are yaw"),
-        ({"pose": ["a", "b", "c"]}, [], "'pose' holds texts"),
-        ({"yaw": [1j, 2j, 3j]}, None, "'yaw' has dtype complex128"),
-        ({"yaw": [{}, {}, {}]}, None, "'yaw' has dtype object"),
+        ({}, None, "there are no factors"),
+        ({"yaw": [1, 2, 3]}, ["pitch"], "discrete has 'pitch'; the factors are yaw"),
+        ({"pose": ["a", "b", "c"]}, [], "'pose' has strings"),
+        ({"yaw": [1j, 2j, 3j]}, None, "'yaw' has dtype object"),
+        ({"yaw": [{}, {}, {}]}, None, "the labels of 'yaw' cannot be read"),
     ],
 )
 def test_bad_factors_are_named(factors, discrete, match):
@@ -54,3 +57,52 @@ def test_bad_factors_are_named(factors, discrete, match):
 
 def test_an_array_names_its_columns_by_number():
     assert list(as_columns(np.zeros((4, 2)), rows=4)) == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.ma.array([0.5, 9.0, 2.0], mask=[False, True, False]),
+        pd.Series([0.5, None, 2.0]),
+        [0.5, pd.NA, 2.0],
+        torch.tensor([0.5, torch.nan, 2.0], dtype=torch.bfloat16),
+    ],
+    ids=["masked", "Series", "NA", "bfloat16"],
+)
+def test_every_kind_of_missing_value_is_unknown(values):
+    (factor,) = as_factors({"yaw": values}, rows=3)
+    assert factor.known.tolist() == [True, False, True]
+    assert factor.known_values.tolist() == [0.5, 2.0]
+    assert not factor.discrete
+
+
+def test_columns_keep_their_kind():
+    table = {
+        "Int64": pd.Series([1, None, 2], dtype="Int64"),
+        "categorical": pd.Series(["left", None, "up"], dtype="category"),
+        "strings": ["left", float("nan"), "up"],
+    }
+    factors = as_factors(table, rows=3)
+    assert [factor.values.dtype.kind for factor in factors] == ["i", "U", "U"]
+    assert all(factor.discrete for factor in factors)
+    assert all(factor.known.tolist() == [True, False, True] for factor in factors)
+
+
+def test_a_masked_table_of_factors_keeps_its_mask():
+    table = np.ma.array([[1, 5], [2, 6], [1, 5]], mask=[[0, 0], [1, 0], [0, 0]])
+    first, second = as_factors(table, rows=3)
+    assert first.known.tolist() == [True, False, True]
+    assert second.known.all()
+
+
+def test_sides_of_unlike_types_are_refused():
+    codes = np.random.default_rng(0).normal(size=(40, 2))
+    person = np.arange(40) % 2
+    with pytest.raises(ValueError, match=r"'person' has dtype int64 .* <U\d+ in those to"):
+        dci(codes, {"person": person}, test=(codes, {"person": person.astype(str)}))
+
+
+def test_masked_codes_are_refused():
+    codes = np.ma.array(np.zeros((8, 2)), mask=np.eye(8, 2, dtype=bool))
+    with pytest.raises(ValueError, match="codes have masked entries"):
+        dci(codes, {"yaw": np.arange(8.0)})

@@ -1,7 +1,7 @@
-"""Train on a 4 GiB memmap, and print by how many MB the process's anonymous memory grew (Linux).
+"""Train on a 4 GiB memmap, and print the growth of anonymous memory in MB (Linux).
 
-Run by a test in a process of its own: `python train_memmap.py FOLDER`. The file is sparse, so it
-takes no room on the disk, but every page of it is read.
+A test runs it in a process of its own: `python train_memmap.py FOLDER`. The file is sparse: it
+takes no space on disk, but every page is read.
 """
 
 import sys

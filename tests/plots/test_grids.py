@@ -82,12 +82,9 @@ class TestTraversals:
         [
             ({"steps": 1}, ValueError, "steps=1"),
             ({"span": 0.0}, ValueError, "span=0.0"),
-            ({"x": images(2)}, ValueError, r"shape \(2, 1, 2, 2\): expected one image"),
+            ({"x": images(2)}, ValueError, "x has 2 images: expected one"),
             ({"partitions": {"pose": 5}}, PartitionError, "sum to 5"),
-            ({"along": "rows"}, ValueError, """along='rows': expected "dimensions" or "partit"""),
-            ({"unit": "sigma"}, ValueError, """unit='sigma': expected "prior" or "posterior\""""),
-            ({"unit": "posterior"}, ValueError, "takes an image x.*or data=images"),
-            ({"data": images(1)}, ValueError, "data holds 1 images: expected at least 2"),
+            ({"data": images(1)}, ValueError, "data has 1 image: expected at least 2"),
         ],
     )
     def test_bad_input(self, model, arguments, error, match):
@@ -95,22 +92,13 @@ class TestTraversals:
             traversals(model, **arguments)
 
 
-class TestWalks:
-    """Where traversals go, seen in the pixels, which are the codes."""
+class TestRange:
+    """The range of traversals, seen in the pixels, which are the codes."""
 
-    def test_posterior_of_the_image(self, model):
-        model.encoder.log_var = 2 * np.log(0.01)
-        x = images(1)[0] / 2 + 0.25  # no walk is clipped
-        grid = traversals(model, x, steps=3, span=2.0, unit="posterior")
-        for dimension in range(4):
-            expected = np.tile(x.flatten(), (3, 1))
-            expected[:, dimension] += [-0.02, 0, 0.02]
-            np.testing.assert_allclose(grid[dimension].reshape(3, 4), expected, atol=1e-6)
-
-    def test_posterior_of_all_images(self, model):
+    def test_with_data_it_is_that_of_the_aggregate_posterior(self, model):
         model.encoder.log_var = 2 * np.log(0.02)
         data, x = images(50) / 10 + 0.45, images(1, seed=1)[0]
-        grid = traversals(model, x, steps=3, unit="posterior", data=data, span=1.0)
+        grid = traversals(model, x, steps=3, data=data, span=1.0)
         codes = data.reshape(50, 4)
         for dimension in range(4):
             mean = codes[:, dimension].mean()
@@ -118,30 +106,6 @@ class TestWalks:
             expected = np.tile(x.flatten(), (3, 1))
             expected[:, dimension] = [mean - deviation, mean, mean + deviation]
             np.testing.assert_allclose(grid[dimension].reshape(3, 4), expected, atol=1e-5)
-
-    def test_along_partitions_all_their_dimensions_move_alike(self, model):
-        x = images(1)[0]
-        grid = traversals(model, x, steps=3, span=0.5, along="partitions", partitions=SIZES)
-        assert grid.shape == (2, 3, 1, 2, 2)
-        assert (grid[0, :, 0, 0, 0] == [0, 0, 0.5]).all()
-        assert (grid[0].reshape(3, 4)[:, 1:] == x.flatten()[1:]).all()
-        assert (grid[1].reshape(3, 4)[:, 0] == x[0, 0, 0]).all()
-        np.testing.assert_allclose(grid[1].reshape(3, 4)[2, 1:], 0.5 / np.sqrt(3), rtol=1e-6)
-
-    @pytest.mark.parametrize("unit", ["prior", "posterior"])
-    def test_along_partitions_where_the_codes_of_the_data_vary_most(self, model, unit):
-        """They vary along (2, -1, 0) / sqrt(5), with a deviation of 0.1 sqrt(5)."""
-        model.encoder.log_var = -30.0
-        way = np.array([0, 0.2, -0.1, 0], dtype=np.float32)
-        data = np.stack([0.5 - way, 0.5 + way]).reshape(2, 1, 2, 2)
-        grid = traversals(
-            model, steps=3, span=1.0, along="partitions", unit=unit, data=data, partitions=SIZES
-        )
-        last = grid[1, -1].flatten()
-        if unit == "posterior":
-            np.testing.assert_allclose(last, [0, 0.7, 0.4, 0.5], atol=1e-5)
-        else:  # from 0, and clipped to [0, 1]
-            np.testing.assert_allclose(last, [0, 2 / np.sqrt(5), 0, 0], atol=1e-5)
 
 
 class TestVariations:
@@ -174,7 +138,7 @@ def test_neither_grey_nor_colour(model):
             return ModelOutput(reconstruction=z.reshape(-1, 2, 1, 2))
 
     model.decoder = TwoChannels()
-    with pytest.raises(ValueError, match=r"\(4, 7, 2, 1, 2\).*with 1 channel or 3"):
+    with pytest.raises(ValueError, match=r"\(4, 7, 2, 1, 2\).*with 1 or 3 channels"):
         traversals(model)
 
 

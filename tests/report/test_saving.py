@@ -17,7 +17,6 @@ from pythae_gated import GatedVAE, GatedVAEConfig
 from pythae_gated.errors import PartitionError
 from pythae_gated.metrics import Evaluation, evaluate
 from pythae_gated.report import save_report
-from pythae_gated.report.words import describe, verdict
 
 SIZES = {"pose": 1, "person": 3}
 INTENDED = {"yaw": "pose", "age": "person"}
@@ -86,7 +85,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def data():
-    """Images whose first pixel is the yaw and whose last tells the age."""
+    """Images whose first pixel is the yaw and whose last determines the age."""
     images = np.random.default_rng(0).uniform(size=(80, 1, 2, 2)).astype(np.float32)
     age = (images[:, 0, 1, 1] > 0.5).astype(int)
     return images, {"yaw": images[:, 0, 0, 0].copy(), "age": age}
@@ -124,7 +123,7 @@ class TestFolder:
         (tmp_path / "notes.txt").write_text("mine")
         save_report(model, *data, tmp_path, evaluation=found)
         before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-        with pytest.raises(FileExistsError, match=r"name another folder, or say overwrite=True"):
+        with pytest.raises(FileExistsError, match="choose another folder, or overwrite=True"):
             save_report(model, *data, tmp_path, evaluation=found)
         assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
         path = save_report(model, *data, tmp_path, evaluation=found, overwrite=True, title="B")
@@ -163,7 +162,7 @@ class TestModels:
         images = (np.repeat(data[0], 3, axis=1) * 255).astype(np.uint8)
         text = Page(save_report(model, images, data[1], tmp_path)).text
         assert "GatedVAE for images of 3 x 2 x 2; 4 latent dimensions" in text
-        assert "in training, no label spoke of it" in text
+        assert "trained without labels" in text
         assert imageio.imread(tmp_path / "overview.png").shape[2] == 3
 
     def test_one_partition_has_nothing_to_swap(self, model, data, tmp_path):
@@ -181,7 +180,7 @@ class TestModels:
         assert set(np.unique(picture)) == {102, 255}  # 0.4, and the gaps
 
     def test_neither_grey_nor_colour(self, model, tmp_path):
-        with pytest.raises(ValueError, match=r"\(1, 2, 2, 2\).*with 1 channel or 3"):
+        with pytest.raises(ValueError, match=r"\(9, 2, 2, 2\).*with 1 or 3 channels"):
             save_report(model, np.zeros((9, 2, 2, 2)), {"a": range(9)}, tmp_path / "new")
         assert not (tmp_path / "new").exists()
 
@@ -195,7 +194,9 @@ class TestModels:
 
     @pytest.mark.parametrize("given", [{"partitions": SIZES}, {"intended": INTENDED}])
     def test_an_evaluation_holds_its_own(self, model, data, found, given, tmp_path):
-        with pytest.raises(ValueError, match=f"{next(iter(given))} is given beside an evaluation"):
+        with pytest.raises(
+            ValueError, match=f"{next(iter(given))} and evaluation, which has its own, exclude"
+        ):
             save_report(model, *data, tmp_path, evaluation=found, **given)
 
 
@@ -215,42 +216,46 @@ def test_names_are_escaped(model, data, tmp_path):
     assert (tmp_path / "swap_3_a_b_c.png").exists()
 
 
-class TestWords:
+class TestSentences:
     @pytest.fixture
-    def told(self, found) -> Evaluation:
+    def leaking(self, found) -> Evaluation:
         return dataclasses.replace(
             found,
             scores={"pose": {"yaw": 0.99, "age": 0.55}, "person": {"yaw": 0.5, "age": 0.97}},
             share={"pose": {"yaw": 1.0, "age": 0.2}, "person": {"yaw": 0.0, "age": 0.8}},
             chance={"yaw": 0.0, "age": 0.5},
+            p_values={name: {"yaw": 0.005, "age": 0.005} for name in SIZES},
             leakage={"yaw": 0.5, "age": 0.1},
             kl=np.array([3.0, 0.01, 0.01, 0.01]),
         )
 
-    def test_what_a_partition_tells(self, told):
-        assert describe(told, "pose") == [
-            "tells yaw (R² 0.99); little or nothing of age (accuracy 0.55, chance 0.50).",
-            "Meant for yaw, of whose importance it has 1.00.",
-        ]
+    @pytest.fixture
+    def page(self, model, data, tmp_path):
+        def text(evaluation):
+            path = save_report(model, *data, tmp_path, evaluation=evaluation, overwrite=True)
+            return " ".join(Page(path).text.split())
 
-    def test_what_others_tell_as_well_and_what_is_not_used(self, told):
-        assert describe(told, "person") == [
-            "tells age (accuracy 0.97, chance 0.50); something of yaw (R² 0.50).",
-            "Meant for age, of whose importance it has 0.80.",
-            "What it tells of yaw the other partitions tell as well or better: beside them it "
-            "adds little or nothing.",
-            "The model hardly uses it: its KL is next to nothing.",
-        ]
+        return text
 
-    def test_verdict(self, told):
-        assert verdict(told) == (
-            "Only in part, or not at all, where it was meant to lie: age. Share of its importance "
-            "that lies in the partition meant for it: yaw 1.00 and age 0.80. The other partitions "
-            "tell something too (leakage): yaw 0.50."
-        )
-        kept = dataclasses.replace(told, intended={"yaw": "pose"}, leakage={"yaw": 0.0})
-        assert verdict(kept) == (
-            "Each factor that was meant for a partition lies in it. Share of its importance that "
-            "lies in the partition meant for it: yaw 1.00."
-        )
-        assert "Nothing was said" in verdict(dataclasses.replace(told, intended={}, leakage={}))
+    def test_what_a_partition_predicts(self, page, leaking):
+        text = page(leaking)
+        assert "pose predicts yaw (R² 0.99)." in text
+        expected = "person predicts age (accuracy 0.97, chance 0.50); partly yaw (R² 0.50)."
+        assert expected in text
+        noise = dataclasses.replace(leaking, scores=dict.fromkeys(SIZES, leaking.chance))
+        assert "pose predicts no factor much better than chance." in page(noise)
+
+    def test_verdict(self, page, leaking):
+        assert (
+            "Encoded in the assigned partition (share of importance): yaw 1.00. Encoded there "
+            "only in part: age 0.80. Also predicted from other partitions (leakage): yaw 0.50."
+        ) in page(leaking)
+        kept = dataclasses.replace(leaking, intended={"yaw": "pose"}, leakage={"yaw": 0.0})
+        assert "Encoded there only in part" not in page(kept)
+        assert "(leakage)" not in page(kept)
+        nothing = dataclasses.replace(leaking, intended={}, leakage={})
+        assert "No factor was assigned to a partition." in page(nothing)
+
+    def test_a_partition_that_is_not_used_is_marked(self, model, data, leaking, tmp_path):
+        text = Page(save_report(model, *data, tmp_path, evaluation=leaking)).text
+        assert text.count("so it is hardly used") == 1

@@ -1,4 +1,4 @@
-"""One run of the study: its training, and what is found of it."""
+"""Training and evaluation of one run of the study."""
 
 import contextlib
 import logging
@@ -13,46 +13,45 @@ from typing import Any
 import cmu_faces
 import numpy as np
 import torch
-from pythae.pipelines import TrainingPipeline
-from pythae.trainers import AdversarialTrainerConfig, BaseTrainerConfig
 from quickstart import INTENDED, PARTITIONS
+from training import train
 
 from pythae_gated import GatedBetaVAE, Partitions
 from pythae_gated.callbacks import KLWarmup
 from pythae_gated.metrics import Evaluation, evaluate
-from study_parts.competitors import GroupVAE, MatchPairing
+from study_parts.competitors import GroupVAE
 from study_parts.faces import Faces, load_faces, training_data
-from study_parts.models import make_model, order_in_hindsight
+from study_parts.models import assign_dimensions, make_model
 from study_parts.remedies import REMEDIES
 from study_parts.runs import Run, Settings
 
-PAIRED = ("target", "group", "ada", "match", *REMEDIES)  # two images a row
-WITHOUT_PARTITIONS = ("ungated", "ada")  # nothing says which dimension is to hold what
+DECODES_PAIRS = ("target", "group", "ada", "match", *REMEDIES)  # two images per row
+WITHOUT_PARTITIONS = ("ungated", "ada")
 
 
 def run_one(
     run: Run, settings: Settings, photographs: Path | None, output: Path
 ) -> dict[str, Any]:
-    """Train and judge; what is found, in plain types. Pictures of photographs go to `output`."""
+    """Train and evaluate; results as JSON types. Pictures of photographs go to `output`."""
     if run.part == "cost":
         return {"seconds": time_epochs(run, settings)}
     if run.part.startswith("photograph"):
         if photographs is None:
-            raise ValueError("a run on photographs needs their folder")
-        return judge_photographs(run, settings, photographs, output)
+            raise ValueError("a run on photographs needs their folder: pass --photographs")
+        return run_photographs(run, settings, photographs, output)
     data = load_faces(settings)
     started = time.perf_counter()
     try:
         model = train_faces(run, settings, data)
         diverged = not all(torch.isfinite(each).all() for each in model.parameters())
     except (ArithmeticError, UnboundLocalError):
-        diverged = True  # Pythae's errors where a loss is NaN, and where none is below its 1e12
+        diverged = True  # Pythae raises these if a loss is NaN, or if none is below 1e12
     seconds = {"train": round(time.perf_counter() - started, 1)}
     if diverged:
         return {"seconds": seconds, "diverged": True}
     if run.scheme in WITHOUT_PARTITIONS:
-        order_in_hindsight(model, data, run.seed)
-    found = evaluate(
+        assign_dimensions(model, data, run.seed)
+    evaluation = evaluate(
         model,
         *data.fit,
         partitions=PARTITIONS,
@@ -60,15 +59,15 @@ def run_one(
         test=data.test,
         seed=run.seed,
     )
-    return {"seconds": seconds, **shortened(found)}
+    return {"seconds": seconds, **summary(evaluation)}
 
 
-def shortened(found: Evaluation) -> dict[str, Any]:
-    """What the report needs of an evaluation, to four digits."""
+def summary(evaluation: Evaluation) -> dict[str, Any]:
+    """The fields of an evaluation that are kept, to four digits."""
     kept = ("disentanglement", "completeness", "informativeness", "alignment", "leakage")
     kept += ("scores", "chance", "metrics", "reconstruction_error", "kl_by_partition")
-    whole = found.to_dict()
-    return {name: _rounded(whole[name]) for name in kept}
+    fields = evaluation.to_dict()
+    return {name: _rounded(fields[name]) for name in kept}
 
 
 def _rounded(value: Any) -> Any:
@@ -78,7 +77,7 @@ def _rounded(value: Any) -> Any:
 
 
 def train_faces(run: Run, settings: Settings, data: Faces) -> torch.nn.Module:
-    """Train on the budget: as many images decoded in all, and in each step, for all models."""
+    """Train so that all models decode the same number of images, in total and per step."""
     rest = () if run.labelled == "all" else ("identity",)
     partitions = Partitions(PARTITIONS, rest)
     if run.option == "warm start":
@@ -91,19 +90,19 @@ def train_faces(run: Run, settings: Settings, data: Faces) -> torch.nn.Module:
     else:
         model = make_model(run, partitions, data)
     epochs = settings.epochs * (2 if run.option == "twice the steps" else 1)
-    per_row = 2 if run.scheme in PAIRED else 1
-    train = training_data(run, partitions, data)
-    warm_up = {}
+    per_row = 2 if run.scheme in DECODES_PAIRS else 1
+    dataset = training_data(run, partitions, data)
+    warm_up: dict[str, Any] = {}
     if run.option == "warm-up of beta":
-        # Judged at the full beta after each epoch, or Pythae would keep one of the first.
+        # With evaluation at the full beta, Pythae does not keep one of the first epochs.
         warm_up["callbacks"] = [KLWarmup(max(1, epochs // per_row // 3))]
-        warm_up["eval_data"] = train.split(range(len(train) // 20), seed=0)
-    fit(
+        warm_up["eval_data"] = dataset.split(range(len(dataset) // 20), seed=0)
+    train_silently(
         model,
-        train,
+        dataset,
         epochs=epochs // per_row,
         batch_size=settings.batch // per_row,
-        # Adversarial training hangs on its rate; the KL's weight it has not.
+        # Match pairing has no KL: the grid selects its learning rate.
         learning_rate=run.weight / 100 if run.scheme == "match" else settings.learning_rate,
         seed=run.seed,
         **warm_up,
@@ -111,38 +110,15 @@ def train_faces(run: Run, settings: Settings, data: Faces) -> torch.nn.Module:
     return model
 
 
-def fit(
-    model: Any,
-    data: Any,
-    *,
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    seed: int,
-    eval_data: Any = None,
-    callbacks: Any = None,
-) -> None:
-    """Train with Pythae's pipeline, in silence, and keep nothing but the model in memory."""
+def train_silently(model: Any, data: Any, **settings: Any) -> None:
+    """Train without output or saved files."""
     with tempfile.TemporaryDirectory() as folder, silence():
-        common = {"output_dir": folder, "num_epochs": epochs, "seed": seed}
-        common["per_device_train_batch_size"] = batch_size
-        if isinstance(model, MatchPairing):
-            betas = {"betas": (0.5, 0.999)}
-            config = AdversarialTrainerConfig(
-                **common,
-                autoencoder_learning_rate=learning_rate,
-                discriminator_learning_rate=learning_rate,
-                autoencoder_optimizer_params=betas,
-                discriminator_optimizer_params=betas,
-            )
-        else:
-            config = BaseTrainerConfig(**common, learning_rate=learning_rate)
-        TrainingPipeline(model, config)(data, eval_data, callbacks=callbacks)
+        train(model, data, folder, **settings)
 
 
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """Pythae's log and progress bars are not shown: the study has its own."""
+    """Hide Pythae's log and progress bars."""
     logging.disable(logging.INFO)
     try:
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
@@ -151,10 +127,10 @@ def silence() -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
-def judge_photographs(run: Run, settings: Settings, folder: Path, output: Path) -> dict[str, Any]:
-    """Train on four folds of the photographs and judge on the fifth, as cmu_faces.py does.
+def run_photographs(run: Run, settings: Settings, folder: Path, output: Path) -> dict[str, Any]:
+    """Train on four folds of the photographs and evaluate on the fifth, as cmu_faces.py does.
 
-    Of the first fold's held-out people, swaps of the pose are drawn.
+    For the first fold, pose swaps of held-out people are saved.
     """
     images, factors = cmu_faces.read_photographs(folder)
     order = np.random.default_rng(0).permutation(len(images))
@@ -167,26 +143,19 @@ def judge_photographs(run: Run, settings: Settings, folder: Path, output: Path) 
         model = GroupVAE(model.model_config, model.encoder, model.decoder, model.partitions)
     elif run.scheme in REMEDIES:
         model = REMEDIES[run.scheme](model.model_config, model.encoder, model.decoder)
-    with tempfile.TemporaryDirectory() as training, silence():
-        cmu_faces.fit(
-            model,
-            data,
-            Path(training),
-            batch_size=batch_size,
-            steps=settings.photograph_steps,
-            seed=run.seed,
-        )
+    schedule = cmu_faces.schedule(data, batch_size, settings.photograph_steps)
+    train_silently(model, **schedule, seed=run.seed)
     seconds = time.perf_counter() - started
     if run.part == "photographs" and run.seed == 0:
         shown = {name: labels[held_out] for name, labels in factors.items()}
         path = output / f"study_swap_{run.scheme}.png"
         cmu_faces.draw_swaps(model, images[held_out], shown, "pose", path)
-    found = cmu_faces.judge(model, images, factors, held_out)
-    return {"seconds": {"train": round(seconds, 1)}, **shortened(found)}
+    evaluation = cmu_faces.evaluate_held_out(model, images, factors, held_out)
+    return {"seconds": {"train": round(seconds, 1)}, **summary(evaluation)}
 
 
 def time_epochs(run: Run, settings: Settings) -> dict[str, list[float]]:
-    """Seconds of an epoch's worth of images decoded, each scheme in turn, three times."""
+    """Seconds per epoch of decoded images, each scheme in turn, three times."""
     data = load_faces(settings)
     partitions = Partitions(PARTITIONS, ("identity",))
     schemes = {"ungated": 1, "input": 1, "target": 2, "target, twice the images": 1}
@@ -198,7 +167,7 @@ def time_epochs(run: Run, settings: Settings) -> dict[str, list[float]]:
             dataset = training_data(each, partitions, data)
             rows = torch.utils.data.Subset(dataset, range(len(dataset) // per_row))
             started = time.perf_counter()
-            fit(
+            train_silently(
                 model,
                 rows,
                 epochs=1,
@@ -207,4 +176,4 @@ def time_epochs(run: Run, settings: Settings) -> dict[str, list[float]]:
                 seed=run.seed,
             )
             seconds[name].append(round(time.perf_counter() - started, 3))
-    return {name: each[1:] for name, each in seconds.items()}  # the first warms up
+    return {name: each[1:] for name, each in seconds.items()}  # the first round is a warm-up

@@ -1,0 +1,47 @@
+"""Training with Pythae's pipeline, the same for all examples."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pythae.models import BaseAE
+from pythae.pipelines import TrainingPipeline
+from pythae.trainers import AdversarialTrainerConfig, BaseTrainerConfig
+from pythae.trainers.training_callbacks import TrainingCallback
+
+
+def train(
+    model: BaseAE,
+    data: Any,
+    output: Path | str,
+    *,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    seed: int,
+    eval_data: Any = None,
+    callbacks: Sequence[TrainingCallback] | None = None,
+) -> Path:
+    """Train a model in place, by Adam.
+
+    A model with a discriminator is trained by Pythae's adversarial trainer.
+
+    Returns:
+        The folder of the saved model, for `AutoModel.load_from_folder`.
+    """
+    settings: dict[str, Any] = {
+        "output_dir": str(output),
+        "num_epochs": epochs,
+        "per_device_train_batch_size": batch_size,
+        "seed": seed,
+    }
+    if hasattr(model, "discriminator"):
+        for network in ("autoencoder", "discriminator"):
+            settings[f"{network}_learning_rate"] = learning_rate
+            settings[f"{network}_optimizer_params"] = {"betas": (0.5, 0.999)}
+        config = AdversarialTrainerConfig(**settings)
+    else:
+        config = BaseTrainerConfig(**settings, learning_rate=learning_rate)
+    pipeline = TrainingPipeline(model, config)
+    pipeline(data, eval_data, callbacks=None if callbacks is None else list(callbacks))
+    return Path(pipeline.trainer.training_dir) / "final_model"

@@ -1,0 +1,150 @@
+"""Images laid out as one picture, with headers and gaps, as an array and as a PNG file."""
+
+import math
+from collections.abc import Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import TypeAlias
+
+import imageio.v3 as imageio
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from pythae_gated.datasets.images import Images, read_all
+from pythae_gated.partitions import Partitions
+
+Picture: TypeAlias = npt.NDArray[np.uint8]
+
+GAP, GROUP_GAP = 2, 8  # pixels between images, and between groups of images
+MIN_SIDE = 64  # pixels, to which `save_png` and the report enlarge images
+
+
+def tile(
+    images: Images,  # (R, C, 1 or 3, H, W) or (N, 1 or 3, H, W)
+    *,
+    rows: Images | None = None,
+    columns: Images | None = None,
+    groups: Partitions | Sequence[int] | None = None,
+    min_side: int = 1,
+) -> Picture:  # (height, width) or (height, width, 3)
+    """Lay out a grid of images as one picture.
+
+    Args:
+        images: The grid; a single line of images, (N, ...), is laid out as a square. Pixels
+            outside [0, 1] are clipped.
+        rows: R images to show before the rows, separated by a wider gap.
+        columns: C images to show above the columns, separated by a wider gap.
+        groups: Numbers of successive rows that belong together, separated by wider gaps; or
+            partitions, whose sizes are these numbers.
+        min_side: Images with a shorter side, in pixels, are enlarged by a whole number.
+
+    Raises:
+        ValueError: If the shapes do not fit together, or an image contains NaN or infinity.
+
+    Example:
+        >>> tile(np.zeros((2, 3, 1, 10, 10), dtype=np.float32)).shape
+        (22, 34)
+        >>> tile(np.zeros((2, 3, 3, 10, 10), dtype=np.float32), groups=[1, 1]).shape
+        (28, 34, 3)
+    """
+    grid = _as_grid(images)  # (R, C, channels, H, W)
+    wide_rows, wide_columns = _group_starts(groups, len(grid)), list[int]()
+    above, before = grid[0], grid[:, 0]
+    if rows is not None:
+        grid = torch.cat([_headers("rows", rows, before)[:, None], grid], dim=1)
+        wide_columns = [1]
+    if columns is not None:
+        headers = _headers("columns", columns, above)
+        if rows is not None:  # the corner is empty
+            headers = torch.cat([torch.ones_like(headers[:1]), headers])
+        grid = torch.cat([headers[None], grid])
+        wide_rows = [1, *(start + 1 for start in wide_rows)]
+    scale = math.ceil(min_side / min(grid.shape[-2:]))
+    enlarged = grid.repeat_interleave(scale, -1).repeat_interleave(scale, -2)
+    return _paste(enlarged, wide_rows, wide_columns)
+
+
+def save_png(
+    path: str | Path,
+    images: Images,
+    *,
+    rows: Images | None = None,
+    columns: Images | None = None,
+    groups: Partitions | Sequence[int] | None = None,
+) -> Path:
+    """Save a grid of images as a PNG, with the arguments of `tile`.
+
+    Small images are enlarged by a whole number, to at least 64 pixels a side. Missing folders are
+    created, an existing file is replaced.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: If the path does not end in .png, or as `tile` does.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"{str(path)!r} does not end in .png")
+    picture = tile(images, rows=rows, columns=columns, groups=groups, min_side=MIN_SIDE)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    imageio.imwrite(path, picture)
+    return path
+
+
+def check_channels(images: Tensor) -> None:
+    """Refuse arrays that are not grey or colour images.
+
+    Raises:
+        ValueError: If the shape is neither (R, C, channels, H, W) nor (N, channels, H, W), with
+            1 or 3 channels.
+    """
+    if images.ndim not in (4, 5) or images.shape[-3] not in (1, 3) or 0 in images.shape:
+        raise ValueError(
+            f"images of shape {tuple(images.shape)}: expected (R, C, channels, H, W) or "
+            "(N, channels, H, W), with 1 or 3 channels"
+        )
+
+
+def _as_grid(images: Images) -> Tensor:  # (R, C, channels, H, W)
+    grid = read_all(images)
+    check_channels(grid)
+    if grid.ndim == 5:
+        return grid
+    width = math.ceil(math.sqrt(len(grid)))
+    height = math.ceil(len(grid) / width)
+    missing = torch.ones(height * width - len(grid), *grid.shape[1:])
+    return torch.cat([grid, missing]).reshape(height, width, *grid.shape[1:])
+
+
+def _headers(
+    name: str,
+    images: Images,
+    like: Tensor,  # (N, channels, H, W)
+) -> Tensor:  # (N, channels, H, W)
+    headers = read_all(images)
+    if headers.shape != like.shape:
+        raise ValueError(
+            f"{name} has shape {tuple(headers.shape)}: expected {tuple(like.shape)}, as the grid"
+        )
+    return headers
+
+
+def _group_starts(groups: Partitions | Sequence[int] | None, rows: int) -> list[int]:
+    sizes = list(groups.sizes.values()) if isinstance(groups, Partitions) else groups or [rows]
+    if sum(sizes) != rows:
+        raise ValueError(f"groups of {list(sizes)} rows: the grid has {rows}")
+    return list(accumulate(sizes[:-1]))
+
+
+def _paste(grid: Tensor, wide_rows: Sequence[int], wide_columns: Sequence[int]) -> Picture:
+    height, width = (size + GAP for size in grid.shape[-2:])
+    cells = torch.nn.functional.pad(grid, (0, GAP, 0, GAP), value=1.0)
+    pixels = cells.clamp(0, 1).mul(255).round().byte().permute(0, 3, 1, 4, 2)
+    picture = pixels.flatten(2, 3).flatten(0, 1).numpy()[:-GAP, :-GAP]
+    for axis, size, starts in ((0, height, wide_rows), (1, width, wide_columns)):
+        at = np.repeat([start * size - GAP for start in starts], GROUP_GAP - GAP).astype(int)
+        picture = np.insert(picture, at, 255, axis=axis)
+    return picture[:, :, 0] if grid.shape[2] == 1 else picture
