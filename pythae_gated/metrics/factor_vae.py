@@ -80,13 +80,10 @@ def factor_vae_score(
         >>> factor_vae_score(factors, factors, n_train=200, n_test=100).score
         1.0
     """
-    for name, number, least in (
-        ("batch_size", batch_size, 2),
-        ("n_train", n_train, 1),
-        ("n_test", n_test, 1),
-    ):
-        if number < least:
-            raise ValueError(f"{name}={number}: expected at least {least}")
+    least = {"batch_size": (batch_size, 2), "n_train": (n_train, 1), "n_test": (n_test, 1)}
+    for name, (number, minimum) in least.items():
+        if number < minimum:
+            raise ValueError(f"{name}={number}: expected at least {minimum}")
     labelled = label_codes(codes, factors, discrete, unknown)
     groups = [rows_by_value(discretise(factor, n_bins)) for factor in labelled.factors]
     variance = np.var(labelled.codes, axis=0, ddof=1)

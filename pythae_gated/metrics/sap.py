@@ -16,19 +16,24 @@ from pythae_gated.metrics.factors import (
     LabelledCodes,
     split_codes,
 )
-from pythae_gated.metrics.information import Gaps, best_minus_second
+from pythae_gated.metrics.information import best_minus_second
 
 LEAST_VARIANCE = 1e-12  # of a dimension; below it, disentanglement_lib regards it as constant
 
 
 @dataclass(frozen=True, eq=False)
-class SAP(Gaps):
-    """The gap of each factor, and the score of each dimension, (L, F).
+class SAP:
+    """The separated attribute predictability.
 
-    A score is the accuracy on held-out rows for a discrete factor, and the squared correlation in
-    the fitted rows for a continuous one.
+    Attributes:
+        score: The mean gap over factors, from 0 to 1.
+        gaps: Factor -> how far the best dimension is ahead of the second.
+        scores: Shape (L, F): accuracy on held-out rows for a discrete factor, squared correlation
+            in the fitted rows for a continuous one.
     """
 
+    score: float
+    gaps: dict[str, float]
     scores: FloatArray
 
 
@@ -73,11 +78,12 @@ def sap(
         >>> round(sap(codes, {"size": codes[:, 0], "turned": codes[:, 2] > 0.5}).score, 1)
         0.7
     """
-    fitted, tested = split_codes(codes, factors, test, discrete, seed, unknown)
+    fitted, tested = split_codes(codes, factors, test, discrete, unknown, seed)
     pairs = zip(fitted.factors, tested.factors, strict=True)
     scores = np.stack([_scores(fitted, fit, tested, held, seed) for fit, held in pairs], axis=1)
-    gaps = zip(fitted.factors, best_minus_second(scores), strict=True)
-    return SAP({factor.name: float(gap) for factor, gap in gaps}, scores)
+    gaps = best_minus_second(scores)
+    by_factor = dict(zip([f.name for f in fitted.factors], gaps.tolist(), strict=True))
+    return SAP(float(gaps.mean()), by_factor, scores)
 
 
 def _scores(
