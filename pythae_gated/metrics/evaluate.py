@@ -1,8 +1,9 @@
 """Evaluate the codes of a model with all metrics."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -128,15 +129,18 @@ def evaluate(
         raise ValueError(f"draws={draws}: expected at least 1 sample per image")
     if groups is not None and test is not None:
         raise ValueError("groups split data, and test is given: they exclude each other")
-    whole = _encode(model, data, factors, unknown, batch_size)
+    encode = partial(posterior, model, batch_size=batch_size)
+    images = open_images(data)
+    fitted = _Side(images, as_factors(factors, len(images), None, unknown), *encode(images))
     if test is None:
-        fit, held_out = split_rows(len(whole.images), seed, groups)
-        fitted, tested = whole.take(fit), whole.take(held_out)
+        to_fit, to_test = split_rows(len(images), seed, groups)
+        fitted, tested = fitted.take(to_fit), fitted.take(to_test)
     else:
-        fitted = whole
-        tested = _encode(model, *test, unknown, batch_size, whole.factors)
+        images = open_images(test[0])
+        read = as_test_factors(test[1], len(images), fitted.factors, unknown)
+        tested = _Side(images, read, *encode(images))
     parts = resolve_partitions(model, partitions, fitted.mu.shape[1])
-    check_intended(intended or {}, [factor.name for factor in whole.factors], parts)
+    check_intended(intended or {}, [factor.name for factor in fitted.factors], parts)
     fitted, tested = _drop_constant_factors(fitted, tested)
     names = [factor.name for factor in fitted.factors]
     assigned = {name: own for name, own in (intended or {}).items() if name in names}
@@ -146,18 +150,27 @@ def evaluate(
 
     draws = draws if codes == "sample" else 1
     generator = torch.Generator().manual_seed(seed)
-    fit_z, test_z = (side.sample(draws, generator) for side in (fitted, tested))
-    error = _reconstruction_error(model, tested.images, test_z[0], batch_size)
-    if codes == "mean":
-        fit_z, test_z = fitted.mu[None], tested.mu[None]
-    train, test_rows = fitted.label(fit_z), tested.label(test_z)
-    given: dict[str, Any] = {"test": test_rows, "seed": seed}
+    samples = [side.sample(draws, generator) for side in (fitted, tested)]
+    means = [fitted.mu[None], tested.mu[None]]
+    fit_z, test_z = samples if codes == "sample" else means
+    train, held_out = fitted.label(fit_z), tested.label(test_z)
+    given: dict[str, Any] = {"test": held_out, "seed": seed}
     overall = dci(*train, **given)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "factor .* classes in the rows to test")  # as dci said
+        warnings.filterwarnings("ignore", "factor .* has .* classes")  # dci has warned
         by_partition = partition_scores(*train, parts, draws=draws, **given)
         leaks = leakage(*train, parts, assigned, **given)
-        metrics = _other_metrics(train, test_rows, tested.label(tested.mu[None]), seed)
+        metrics = {
+            "mig": _score_of(mig, *held_out),
+            "sap": _score_of(sap, *train, **given),
+            "modularity": _score_of(modularity, *held_out),
+            "factor_vae_score": _score_of(factor_vae_score, *tested.label(means[1]), seed=seed),
+        }
+
+    def as_dict(table: FloatArray) -> dict[str, dict[str, float]]:  # (K, F)
+        rows = (dict(zip(names, row, strict=True)) for row in table.tolist())
+        return dict(zip(parts.names, rows, strict=True))
+
     return Evaluation(
         partitions=parts,
         intended=assigned,
@@ -167,12 +180,12 @@ def evaluate(
         chance=dict(zip(names, by_partition.chance.tolist(), strict=True)),
         discrete=overall.discrete,
         importance=overall.importance,
-        share=_by_partition(partition_share(overall.importance, parts), parts, names),
-        scores=_by_partition(by_partition.scores, parts, names),
-        p_values=_by_partition(by_partition.p_values, parts, names),
+        share=as_dict(partition_share(overall.importance, parts)),
+        scores=as_dict(by_partition.scores),
+        p_values=as_dict(by_partition.p_values),
         leakage=leaks,
         metrics=metrics,
-        reconstruction_error=error,
+        reconstruction_error=_mean_error(model, tested.images, samples[1][0], batch_size),
         kl=(mu.square() + log_var.exp() - 1 - log_var).mean(dim=0).div(2).numpy(),
         mean_variance=mean_variance,
         codes=codes,
@@ -182,33 +195,18 @@ def evaluate(
     )
 
 
-def _encode(
-    model: nn.Module,
-    data: Images,
-    factors: Factors,
-    unknown: Any,
-    batch_size: int,
-    fitted: list[Factor] | None = None,
-) -> _Side:
-    images = open_images(data)
-    if fitted is None:
-        read = as_factors(factors, len(images), unknown=unknown)
-    else:
-        read = as_test_factors(factors, len(images), fitted, unknown)
-    return _Side(images, read, *posterior(model, images, batch_size))
-
-
 def _drop_constant_factors(fitted: _Side, tested: _Side) -> tuple[_Side, _Side]:
     """Leave out factors that cannot be evaluated, with a warning, unless it is all of them."""
     kept = []
     for fit, held_out in zip(fitted.factors, tested.factors, strict=True):
-        varies = len(np.unique(fit.known_values)) > 1
-        if varies and held_out.known.sum() > 1:
+        if len(np.unique(fit.known_values)) < 2:
+            why = "takes fewer than 2 values in the images to fit"
+        elif held_out.known.sum() < 2:
+            why = "is known in fewer than 2 images to test"
+        else:
             kept.append((fit, held_out))
             continue
-        why = "is known in" if varies else "takes"
-        where = "images to test" if varies else "values in the images to fit"
-        warnings.warn(f"factor {fit.name!r} {why} fewer than 2 {where}: left out", stacklevel=3)
+        warnings.warn(f"factor {fit.name!r} {why}: left out", stacklevel=3)
     if not kept:  # the metrics refuse them
         return fitted, tested
     fits, held_outs = (list(factors) for factors in zip(*kept, strict=True))
@@ -225,46 +223,19 @@ def _warn_of_collapse(mean_variance: FloatArray, partitions: Partitions) -> None
             )
 
 
-def _other_metrics(
-    train: tuple[Array, dict[str, Factor]],
-    test: tuple[Array, dict[str, Factor]],
-    means: tuple[Array, dict[str, Factor]],
-    seed: int,
-) -> dict[str, float | None]:
-    """The metrics that do not depend on partitions, of the held-out images; None if one fails."""
-    scores: dict[str, Callable[[], float]] = {
-        "mig": lambda: mig(*test).score,
-        "sap": lambda: sap(*train, test=test, seed=seed).score,
-        "modularity": lambda: modularity(*test).score,
-        "factor_vae_score": lambda: factor_vae_score(*means, seed=seed).score,
-    }
-    found: dict[str, float | None] = {}
-    for name, score in scores.items():
-        try:
-            found[name] = score()
-        except ValueError:  # it does not apply; dci has accepted the same codes and factors
-            found[name] = None
-    return found
+def _score_of(metric: Callable[..., Any], *args: Any, **options: Any) -> float | None:
+    try:
+        return float(metric(*args, **options).score)
+    except ValueError:  # it does not apply; dci has accepted the same codes and factors
+        return None
 
 
-def _reconstruction_error(
-    model: nn.Module,
-    images: ImageReader,
-    z: Tensor,  # (N, L)
-    batch_size: int,
-) -> float:
+def _mean_error(model: nn.Module, images: ImageReader, z: Tensor, batch_size: int) -> float:
+    """Half the squared error of the decoded codes (N, L), summed over pixels, mean over images."""
     total = 0.0
-    for rows in torch.arange(len(z)).split(batch_size):
-        batch = images.read(rows.numpy()).cpu()
+    for start in range(0, len(z), batch_size):
+        rows = np.arange(len(z))[start : start + batch_size]
+        batch = images.read(rows).cpu()
         decoded = decode(model, z[rows]).reshape(batch.shape)
         total += 0.5 * float((decoded - batch).double().square().sum())
     return total / len(z)
-
-
-def _by_partition(
-    table: FloatArray,  # (K, F)
-    partitions: Partitions,
-    names: Sequence[str],
-) -> dict[str, dict[str, float]]:
-    rows = (dict(zip(names, row, strict=True)) for row in table.tolist())
-    return dict(zip(partitions.names, rows, strict=True))

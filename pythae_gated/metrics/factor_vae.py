@@ -106,7 +106,7 @@ def draw_batch(
     return fixed, rng.choice(rows, batch_size, replace=len(rows) < batch_size)
 
 
-def least_varying(codes: Array, variance: FloatArray, active: npt.NDArray[np.bool_]) -> int:
+def least_varying(codes: Array, variance: FloatArray, active: Array) -> int:
     """The active dimension of a batch (B, L) with the smallest variance relative to `variance`."""
     relative = np.full(len(variance), np.inf)
     np.divide(np.var(codes, axis=0, ddof=1), variance, out=relative, where=active)
@@ -114,13 +114,9 @@ def least_varying(codes: Array, variance: FloatArray, active: npt.NDArray[np.boo
 
 
 def majority_vote(
-    fixed: npt.NDArray[np.int64],  # (V,)
-    winners: npt.NDArray[np.int64],  # (V,)
-    n_train: int,
-    n_factors: int,
-    active: npt.NDArray[np.bool_],  # (L,)
+    fixed: Array, winners: Array, n_train: int, n_factors: int, active: Array
 ) -> FactorVAEScore:
-    """Assign a factor to each dimension by the first votes, and score the others."""
+    """Assign a factor to each dimension by the first of the votes (V,), and score the others."""
     votes = np.zeros((n_factors, len(active)), dtype=np.int64)
     if not active.any():
         return FactorVAEScore(0.0, votes, active)

@@ -1,7 +1,7 @@
 """Codes and factors as every metric takes them, and the rows to fit and to test on."""
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
-from pythae_gated.datasets.labels import encode_labels, read_factors, read_labels
+from pythae_gated.datasets.labels import Mask, encode_labels, read_factors, read_labels
 
 Array: TypeAlias = npt.NDArray[Any]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
-Factors: TypeAlias = Mapping[str, Any] | npt.ArrayLike
+Factors: TypeAlias = Any  # name -> (N,) labels, or a table (N, F); see `as_columns`
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Factor:
 
     name: str
     values: Array
-    known: npt.NDArray[np.bool_]
+    known: Mask
     discrete: bool
 
     @property
@@ -74,9 +74,9 @@ def as_columns(factors: Factors, rows: int) -> dict[str, Any]:
         >>> as_columns(np.array([[1, 5], [2, 6], [3, 7]]), rows=3)
         {'0': array([1, 2, 3]), '1': array([5, 6, 7])}
     """
-    if hasattr(factors, "columns"):  # a data frame
-        factors = {str(name): factors[name] for name in factors.columns}
-    elif not isinstance(factors, Mapping):
+    if hasattr(factors, "items") and getattr(factors, "ndim", 2) == 2:
+        columns = dict(factors.items())  # of a mapping or a data frame
+    else:
         # A list keeps its objects, so that None and NaN do not become strings.
         kept = np.array(factors, dtype=object) if isinstance(factors, (list, tuple)) else factors
         table: Array = np.asanyarray(kept)  # keeps a mask
@@ -84,13 +84,13 @@ def as_columns(factors: Factors, rows: int) -> dict[str, Any]:
             raise ValueError(
                 f"factors of shape {table.shape}: expected (N, F), or a mapping name -> (N,)"
             )
-        factors = {str(column): table[:, column] for column in range(table.shape[1])}
-    if not factors:
+        columns = {str(column): table[:, column] for column in range(table.shape[1])}
+    if not columns:
         raise ValueError("there are no factors")
-    for name, values in factors.items():
+    for name, values in columns.items():
         if np.shape(values) != (rows,):
             raise ValueError(f"factor {name!r} has shape {np.shape(values)}: expected ({rows},)")
-    return dict(factors)
+    return columns
 
 
 def as_factors(
@@ -117,25 +117,21 @@ def as_factors(
     columns = as_columns(factors, rows)
     if all(isinstance(values, Factor) for values in columns.values()):
         return list(columns.values())
-    chosen = None if discrete is None else set(discrete)
-    for name in (chosen or set()) - columns.keys():
+    read = read_factors(columns, unknown)
+    if discrete is None:
+        discrete = [name for name, (values, _) in read.items() if values.dtype.kind != "f"]
+    chosen = set(discrete)
+    for name in chosen - columns.keys():
         raise ValueError(f"discrete has {name!r}; the factors are {', '.join(columns)}")
-    return [
-        _as_factor(name, values, known, None if chosen is None else name in chosen)
-        for name, (values, known) in read_factors(columns, unknown).items()
-    ]
+    return [_as_factor(name, *labels, name in chosen) for name, labels in read.items()]
 
 
-def _as_factor(
-    name: str, values: Array, known: npt.NDArray[np.bool_], discrete: bool | None
-) -> Factor:
+def _as_factor(name: str, values: Array, known: Mask, discrete: bool) -> Factor:
     kind = values.dtype.kind
     if kind not in "biufU":
         raise ValueError(
             f"factor {name!r} has dtype {values.dtype}: expected ints, bools, strings or floats"
         )
-    if discrete is None:
-        discrete = kind != "f"
     if not discrete and kind == "U":
         raise ValueError(f"factor {name!r} has strings, so it must be among the discrete factors")
     if not discrete and not np.isfinite(values[known].astype(np.float64)).all():
@@ -240,8 +236,8 @@ def split_codes(
         fitted, tested = fitted.take(fit), fitted.take(held_out)
     else:
         table = as_codes(test[0])
-        factors = as_test_factors(test[1], len(table), fitted.factors, unknown)
-        tested = LabelledCodes(table, factors)
+        read = as_test_factors(test[1], len(table), fitted.factors, unknown)
+        tested = LabelledCodes(table, read)
     if fitted.codes.shape[1] != tested.codes.shape[1]:
         raise ValueError(
             f"codes of {fitted.codes.shape[1]} dimensions to fit, {tested.codes.shape[1]} to test"

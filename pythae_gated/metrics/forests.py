@@ -69,9 +69,25 @@ def predict(
     codes, test_codes = fitted.codes[:, dimensions], tested.codes[:, dimensions]
     with catch_warnings():  # scikit-learn's threads overwrite the filters of one another
         return [
-            _predict(_choose(estimator, fit, seed, n_jobs), codes, fit, test_codes, test)
+            fit_and_predict(_choose(estimator, fit, seed, n_jobs), codes, fit, test_codes, test)
             for fit, test in zip(fitted.factors, tested.factors, strict=True)
         ]
+
+
+def fit_and_predict(
+    estimator: Any, codes: Array, factor: Factor, test_codes: Array, test_factor: Factor
+) -> Prediction:
+    """Fit one estimator to one factor, and predict the rows to test."""
+    codes, values = codes[factor.known], factor.known_values
+    test_codes, truth = test_codes[test_factor.known], test_factor.known_values
+    if is_classifier(estimator):
+        classes, numbers = np.unique(values, return_inverse=True)
+        predicted = classes[_fit(estimator, codes, numbers).predict(test_codes)]
+        score = float(np.mean(predicted == truth))
+    else:
+        predicted = _fit(estimator, codes, values.astype(np.float64)).predict(test_codes)
+        score = max(0.0, float(r2_score(truth.astype(np.float64), predicted)))
+    return Prediction(_importance(estimator, codes.shape[1]), score, predicted)
 
 
 def chance(factor: Factor) -> float:
@@ -89,12 +105,7 @@ def chance(factor: Factor) -> float:
 
 
 def p_value(
-    predicted: Array,
-    factor: Factor,
-    *,
-    permutations: int,
-    draws: int,
-    rng: np.random.Generator,
+    predicted: Array, factor: Factor, *, permutations: int, draws: int, rng: np.random.Generator
 ) -> float:
     """The share of permutations of the labels that fit predictions as well as the labels do.
 
@@ -143,21 +154,6 @@ def _choose(estimator: Estimator, factor: Factor, seed: int, n_jobs: int | None)
     if is_regressor(estimator) and factor.values.dtype.kind == "U":
         raise ValueError(f"factor {factor.name!r} has strings, which a regressor {_CANNOT}")
     return clone(estimator)
-
-
-def _predict(
-    estimator: Any, codes: Array, factor: Factor, test_codes: Array, test_factor: Factor
-) -> Prediction:
-    codes, values = codes[factor.known], factor.known_values
-    test_codes, truth = test_codes[test_factor.known], test_factor.known_values
-    if is_classifier(estimator):
-        classes, numbers = np.unique(values, return_inverse=True)
-        predicted = classes[_fit(estimator, codes, numbers).predict(test_codes)]
-        score = float(np.mean(predicted == truth))
-    else:
-        predicted = _fit(estimator, codes, values.astype(np.float64)).predict(test_codes)
-        score = max(0.0, float(r2_score(truth.astype(np.float64), predicted)))
-    return Prediction(_importance(estimator, codes.shape[1]), score, predicted)
 
 
 def _fit(estimator: Any, codes: Array, values: Array) -> Any:

@@ -13,6 +13,7 @@ from pythae_gated.metrics.factors import (
     Factor,
     Factors,
     FloatArray,
+    LabelledCodes,
     check_values,
     label_codes,
 )
@@ -88,7 +89,9 @@ def mig(
         >>> mig(np.stack([size, size], axis=1), {"size": size}).score
         0.0
     """
-    information, binned = _mutual_information(codes, factors, discrete, unknown, n_bins)
+    information, binned = _mutual_information(
+        label_codes(codes, factors, discrete, unknown), n_bins
+    )
     entropies = [mutual_info_score(f.known_values, f.known_values) for f in binned]
     gaps = best_minus_second(information) / entropies
     by_factor = dict(zip([f.name for f in binned], gaps.tolist(), strict=True))
@@ -133,7 +136,7 @@ def modularity(
         >>> modularity(codes, {"size": size, "turned": turned}).by_dimension.round(2)
         array([1., 1., 0.])
     """
-    information, _ = _mutual_information(codes, factors, discrete, unknown, n_bins)
+    information, _ = _mutual_information(label_codes(codes, factors, discrete, unknown), n_bins)
     squared = np.square(information)
     largest = squared.max(axis=1)
     others = (squared.sum(axis=1) - largest) / max(squared.shape[1] - 1, 1)
@@ -141,9 +144,7 @@ def modularity(
     return Modularity(float(by_dimension.mean()), by_dimension, information)
 
 
-def best_minus_second(
-    table: FloatArray,  # (L, F)
-) -> FloatArray:  # (F,)
+def best_minus_second(table: FloatArray) -> FloatArray:  # (L, F) -> (F,)
     """The highest value of each column minus the second-highest.
 
     Raises:
@@ -201,14 +202,9 @@ def discretise(factor: Factor, n_bins: int) -> Factor:
 
 
 def _mutual_information(
-    codes: npt.ArrayLike,
-    factors: Factors,
-    discrete: Iterable[str] | None,
-    unknown: Any,
-    n_bins: int,
+    labelled: LabelledCodes, n_bins: int
 ) -> tuple[FloatArray, list[Factor]]:  # (L, F), and the factors in bins
     """I(dimension; factor) in nats, each over the rows in which the factor is known."""
-    labelled = label_codes(codes, factors, discrete, unknown)
     columns = [bin_values(code, n_bins) for code in labelled.codes.T]
     binned = [discretise(factor, n_bins) for factor in labelled.factors]
     information = [
