@@ -65,8 +65,10 @@ def dci(
             named "0", "1", ... Ints, bools and strings are classified, floats regressed. Rows in
             which a factor is unknown (None, NaN, masked) are ignored for that factor.
         estimator: None: a random forest. Else a scikit-learn classifier or regressor for all
-            factors, or a tuple of both; importance is `feature_importances_` or the absolute
-            value of `coef_`, also of the last step of a pipeline.
+            factors, or a tuple of both: (classifier, regressor). The importance is
+            `feature_importances_` or the absolute value of `coef_`, also of a pipeline's last
+            step. A regressor regresses ints too. A linear one needs standardised codes and
+            factors, since a coefficient depends on their scale.
         test: Codes and factors to test on; None holds out a random quarter of the rows.
         discrete: Names of the discrete factors, all others being continuous; None: by dtype.
         unknown: A label, or several, that mean unknown; or a mapping factor -> these.
@@ -88,8 +90,8 @@ def dci(
         >>> round(result.disentanglement, 1), round(result.completeness, 1)
         (1.0, 1.0)
     """
-    fitted, tested = split_codes(codes, factors, test, discrete, seed, unknown)
-    (predictions,) = predict(fitted, tested, [slice(None)], seed, n_jobs, estimator)
+    fitted, tested = split_codes(codes, factors, test, discrete, unknown, seed)
+    predictions = predict(fitted, tested, slice(None), seed, n_jobs, estimator)
     importance = np.stack([prediction.importance for prediction in predictions], axis=1)
     scores = zip(fitted.factors, predictions, strict=True)
     return DCI(

@@ -1,14 +1,14 @@
 """Evaluate the codes of a model with all metrics."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.model_selection import GroupShuffleSplit, train_test_split
 from torch import Tensor, nn
 
 from pythae_gated.datasets.images import ImageReader, Images, open_images
@@ -16,7 +16,15 @@ from pythae_gated.inference import decode, posterior, resolve_partitions
 from pythae_gated.metrics.dci import dci
 from pythae_gated.metrics.evaluation import ACTIVE, Evaluation
 from pythae_gated.metrics.factor_vae import factor_vae_score
-from pythae_gated.metrics.factors import Array, Factor, Factors, FloatArray, as_factors
+from pythae_gated.metrics.factors import (
+    Array,
+    Factor,
+    Factors,
+    FloatArray,
+    as_factors,
+    as_test_factors,
+    split_rows,
+)
 from pythae_gated.metrics.information import mig, modularity
 from pythae_gated.metrics.partition_scores import (
     check_intended,
@@ -33,27 +41,22 @@ class _Side:
     """The images to fit or to test on, N of them, with factors and posterior (N, L)."""
 
     images: ImageReader
-    factors: dict[str, Factor]
+    factors: list[Factor]
     mu: Tensor
     log_var: Tensor
 
     def take(self, rows: Array) -> "_Side":
-        return _Side(
-            self.images.subset(rows),
-            take_rows(self.factors, rows),
-            self.mu[rows],
-            self.log_var[rows],
-        )
+        factors = [factor.take(rows) for factor in self.factors]
+        return _Side(self.images.subset(rows), factors, self.mu[rows], self.log_var[rows])
 
-    def codes(self, z: Tensor) -> tuple[Array, dict[str, Factor]]:  # z: (draws, N, L)
+    def sample(self, draws: int, generator: torch.Generator) -> Tensor:  # (draws, N, L)
+        noise = torch.randn((draws, *self.mu.shape), generator=generator)
+        return self.mu + torch.exp(self.log_var / 2) * noise
+
+    def label(self, z: Tensor) -> tuple[Array, dict[str, Factor]]:  # z: (draws, N, L)
         """Codes as rows, one set of samples after another, with their factors."""
         rows = np.tile(np.arange(len(self.images)), len(z))
-        return z.flatten(0, 1).numpy(), take_rows(self.factors, rows)
-
-
-def take_rows(factors: Mapping[str, Factor], rows: Array) -> dict[str, Factor]:
-    """The same factors in these rows."""
-    return {name: factor.take(rows) for name, factor in factors.items()}
+        return z.flatten(0, 1).numpy(), {each.name: each.take(rows) for each in self.factors}
 
 
 def evaluate(
@@ -104,7 +107,8 @@ def evaluate(
 
     Warns:
         UserWarning: If a factor takes a single value (it is left out), a class is only in the
-            images to test, or all units of a partition have collapsed.
+            images to test, a value of `unknown` occurs in no label, or all units of a partition
+            have collapsed.
 
     Reference:
         Eastwood and Williams, "A Framework for the Quantitative Evaluation of Disentangled
@@ -123,46 +127,66 @@ def evaluate(
         raise ValueError(f'codes={codes!r}: expected "sample" or "mean"')
     if draws < 1:
         raise ValueError(f"draws={draws}: expected at least 1 sample per image")
-    fitted, tested = _encode_sides(model, data, factors, test, groups, unknown, batch_size, seed)
-    resolved = resolve_partitions(model, partitions, fitted.mu.shape[1])
-    assigned = dict(intended or {})
-    check_intended(assigned, fitted.factors, resolved)
-    _drop_constant_factors(fitted.factors, tested.factors)
-    names = tuple(fitted.factors)
-    assigned = {factor: name for factor, name in assigned.items() if factor in names}
-    mean_variance = tested.mu.double().var(dim=0, correction=0).numpy()
-    _warn_of_collapse(mean_variance, resolved)
+    if groups is not None and test is not None:
+        raise ValueError("groups split data, and test is given: they exclude each other")
+    encode = partial(posterior, model, batch_size=batch_size)
+    images = open_images(data)
+    fitted = _Side(images, as_factors(factors, len(images), None, unknown), *encode(images))
+    if test is None:
+        to_fit, to_test = split_rows(len(images), seed, groups)
+        fitted, tested = fitted.take(to_fit), fitted.take(to_test)
+    else:
+        images = open_images(test[0])
+        read = as_test_factors(test[1], len(images), fitted.factors, unknown)
+        tested = _Side(images, read, *encode(images))
+    parts = resolve_partitions(model, partitions, fitted.mu.shape[1])
+    check_intended(intended or {}, [factor.name for factor in fitted.factors], parts)
+    fitted, tested = _drop_constant_factors(fitted, tested)
+    names = [factor.name for factor in fitted.factors]
+    assigned = {name: own for name, own in (intended or {}).items() if name in names}
+    mu, log_var = tested.mu.double(), tested.log_var.double()
+    mean_variance = mu.var(dim=0, correction=0).numpy()
+    _warn_of_collapse(mean_variance, parts)
 
     draws = draws if codes == "sample" else 1
     generator = torch.Generator().manual_seed(seed)
-    fit_z, test_z = (
-        side.mu
-        + torch.exp(side.log_var / 2) * torch.randn((draws, *side.mu.shape), generator=generator)
-        for side in (fitted, tested)
-    )
-    error = _reconstruction_error(model, tested, test_z[0], batch_size)
-    if codes == "mean":
-        fit_z, test_z = fitted.mu[None], tested.mu[None]
-    fit, held_out = fitted.codes(fit_z), tested.codes(test_z)
-    dci_result = dci(*fit, test=held_out, seed=seed)
-    by_partition = partition_scores(*fit, resolved, test=held_out, draws=draws, seed=seed)
-    share = partition_share(dci_result.importance, resolved)
+    samples = [side.sample(draws, generator) for side in (fitted, tested)]
+    means = [fitted.mu[None], tested.mu[None]]
+    fit_z, test_z = samples if codes == "sample" else means
+    train, held_out = fitted.label(fit_z), tested.label(test_z)
+    given: dict[str, Any] = {"test": held_out, "seed": seed}
+    overall = dci(*train, **given)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "factor .* has .* classes")  # dci has warned
+        by_partition = partition_scores(*train, parts, draws=draws, **given)
+        leaks = leakage(*train, parts, assigned, **given)
+        metrics = {
+            "mig": _score_of(mig, *held_out),
+            "sap": _score_of(sap, *train, **given),
+            "modularity": _score_of(modularity, *held_out),
+            "factor_vae_score": _score_of(factor_vae_score, *tested.label(means[1]), seed=seed),
+        }
+
+    def as_dict(table: FloatArray) -> dict[str, dict[str, float]]:  # (K, F)
+        rows = (dict(zip(names, row, strict=True)) for row in table.tolist())
+        return dict(zip(parts.names, rows, strict=True))
+
     return Evaluation(
-        partitions=resolved,
+        partitions=parts,
         intended=assigned,
-        disentanglement=dci_result.disentanglement,
-        completeness=dci_result.completeness,
-        informativeness=dci_result.informativeness,
+        disentanglement=overall.disentanglement,
+        completeness=overall.completeness,
+        informativeness=overall.informativeness,
         chance=dict(zip(names, by_partition.chance.tolist(), strict=True)),
-        discrete=dci_result.discrete,
-        importance=dci_result.importance,
-        share=_by_partition(resolved, names, share),
-        scores=_by_partition(resolved, names, by_partition.scores),
-        p_values=_by_partition(resolved, names, by_partition.p_values),
-        leakage=leakage(*fit, resolved, assigned, test=held_out, seed=seed),
-        metrics=_other_metrics(fit, held_out, tested, seed),
-        reconstruction_error=error,
-        kl=_kl(tested),
+        discrete=overall.discrete,
+        importance=overall.importance,
+        share=as_dict(partition_share(overall.importance, parts)),
+        scores=as_dict(by_partition.scores),
+        p_values=as_dict(by_partition.p_values),
+        leakage=leaks,
+        metrics=metrics,
+        reconstruction_error=_mean_error(model, tested.images, samples[1][0], batch_size),
+        kl=(mu.square() + log_var.exp() - 1 - log_var).mean(dim=0).div(2).numpy(),
         mean_variance=mean_variance,
         codes=codes,
         draws=draws,
@@ -171,50 +195,22 @@ def evaluate(
     )
 
 
-def _encode_sides(
-    model: nn.Module,
-    data: Images,
-    factors: Factors,
-    test: tuple[Images, Factors] | None,
-    groups: npt.ArrayLike | None,
-    unknown: Any,
-    batch_size: int,
-    seed: int,
-) -> tuple[_Side, _Side]:
-    """The images to fit on and those held out."""
-
-    def encode(images: Images, factors: Factors, discrete: Sequence[str] | None) -> _Side:
-        reader = open_images(images)
-        read = {f.name: f for f in as_factors(factors, len(reader), discrete, unknown)}
-        return _Side(reader, read, *posterior(model, reader, batch_size))
-
-    whole = encode(data, factors, None)
-    if test is not None:
-        if groups is not None:
-            raise ValueError("groups split data, and test is given: they exclude each other")
-        return whole, encode(
-            *test, [name for name, each in whole.factors.items() if each.discrete]
-        )
-    rows = np.arange(len(whole.images))
-    if groups is None:
-        fit, held_out = train_test_split(rows, random_state=seed)
-    else:
-        if np.shape(groups) != rows.shape:
-            raise ValueError(f"groups of shape {np.shape(groups)}: expected {rows.shape}")
-        splitter = GroupShuffleSplit(n_splits=1, test_size=0.25, random_state=seed)
-        fit, held_out = next(splitter.split(rows, groups=groups))
-    return whole.take(fit), whole.take(held_out)
-
-
-def _drop_constant_factors(fitted: dict[str, Factor], tested: dict[str, Factor]) -> None:
-    """Remove factors that take a single value, with a warning; the metrics refuse to have none."""
-    constant = [name for name, each in fitted.items() if len(np.unique(each.known_values)) < 2]
-    for name in constant if len(constant) < len(fitted) else ():
-        warnings.warn(
-            f"factor {name!r} takes fewer than 2 values in the images to fit: left out",
-            stacklevel=3,
-        )
-        del fitted[name], tested[name]
+def _drop_constant_factors(fitted: _Side, tested: _Side) -> tuple[_Side, _Side]:
+    """Leave out factors that cannot be evaluated, with a warning, unless it is all of them."""
+    kept = []
+    for fit, held_out in zip(fitted.factors, tested.factors, strict=True):
+        if len(np.unique(fit.known_values)) < 2:
+            why = "takes fewer than 2 values in the images to fit"
+        elif held_out.known.sum() < 2:
+            why = "is known in fewer than 2 images to test"
+        else:
+            kept.append((fit, held_out))
+            continue
+        warnings.warn(f"factor {fit.name!r} {why}: left out", stacklevel=3)
+    if not kept:  # the metrics refuse them
+        return fitted, tested
+    fits, held_outs = (list(factors) for factors in zip(*kept, strict=True))
+    return replace(fitted, factors=fits), replace(tested, factors=held_outs)
 
 
 def _warn_of_collapse(mean_variance: FloatArray, partitions: Partitions) -> None:
@@ -227,54 +223,19 @@ def _warn_of_collapse(mean_variance: FloatArray, partitions: Partitions) -> None
             )
 
 
-def _other_metrics(
-    fit: tuple[Array, dict[str, Factor]],
-    held_out: tuple[Array, dict[str, Factor]],
-    tested: _Side,
-    seed: int,
-) -> dict[str, float | None]:
-    """The metrics that do not depend on partitions, of the held-out images; None if one fails."""
-    means = tested.codes(tested.mu[None])
-    scores: dict[str, Callable[[], float]] = {
-        "mig": lambda: mig(*held_out).score,
-        "sap": lambda: sap(*fit, test=held_out, seed=seed).score,
-        "modularity": lambda: modularity(*held_out).score,
-        "factor_vae_score": lambda: factor_vae_score(*means, seed=seed).score,
-    }
-    found: dict[str, float | None] = {}
-    for name, score in scores.items():
-        try:
-            found[name] = score()
-        except ValueError:  # it does not apply; dci has accepted the same codes and factors
-            found[name] = None
-    return found
+def _score_of(metric: Callable[..., Any], *args: Any, **options: Any) -> float | None:
+    try:
+        return float(metric(*args, **options).score)
+    except ValueError:  # it does not apply; dci has accepted the same codes and factors
+        return None
 
 
-def _reconstruction_error(
-    model: nn.Module,
-    side: _Side,
-    z: Tensor,  # (N, L)
-    batch_size: int,
-) -> float:
+def _mean_error(model: nn.Module, images: ImageReader, z: Tensor, batch_size: int) -> float:
+    """Half the squared error of the decoded codes (N, L), summed over pixels, mean over images."""
     total = 0.0
     for start in range(0, len(z), batch_size):
-        batch = slice(start, start + batch_size)
-        images = side.images.read(range(len(z))[batch]).cpu()
-        decoded = decode(model, z[batch])
-        total += 0.5 * float((decoded.reshape(images.shape) - images).double().square().sum())
+        rows = np.arange(len(z))[start : start + batch_size]
+        batch = images.read(rows).cpu()
+        decoded = decode(model, z[rows]).reshape(batch.shape)
+        total += 0.5 * float((decoded - batch).double().square().sum())
     return total / len(z)
-
-
-def _kl(side: _Side) -> FloatArray:  # (L,)
-    mu, log_var = side.mu.double(), side.log_var.double()
-    kl: FloatArray = (mu.square() + log_var.exp() - 1 - log_var).mean(dim=0).div(2).numpy()
-    return kl
-
-
-def _by_partition(
-    partitions: Partitions,
-    names: Sequence[str],
-    table: FloatArray,  # (K, F)
-) -> dict[str, dict[str, float]]:
-    rows = zip(partitions.names, table.tolist(), strict=True)
-    return {partition: dict(zip(names, row, strict=True)) for partition, row in rows}

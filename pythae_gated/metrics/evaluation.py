@@ -27,6 +27,8 @@ _Sizes = Annotated[
     PlainSerializer(lambda partitions: partitions.sizes),
 ]
 
+_Table = dict[str, dict[str, float]]  # partition -> factor -> value
+
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
@@ -71,9 +73,9 @@ class Evaluation:
     chance: dict[str, float]
     discrete: tuple[str, ...]
     importance: _Matrix
-    share: dict[str, dict[str, float]]
-    scores: dict[str, dict[str, float]]
-    p_values: dict[str, dict[str, float]]
+    share: _Table
+    scores: _Table
+    p_values: _Table
     leakage: dict[str, float]
     metrics: dict[str, float | None]
     reconstruction_error: float
@@ -153,10 +155,12 @@ class Evaluation:
         }
         if self.intended:
             last["leakage"] = [_two_digits(self.leakage.get(factor)) for factor in self.factors]
+        names = self.partitions.names
+        scores = {name: self._cells(name, self.scores, self.p_values) for name in names}
         blocks = [
             _block("", {"factor": self.factors, "score": kinds}),
-            _block("importance in", self._columns(self.share)),
-            _block("score from it only", self._columns(self.scores, self.p_values)),
+            _block("importance in", {name: self._cells(name, self.share) for name in names}),
+            _block("score from it only", scores),
             _block("", last),
         ]
         lines = ["   ".join(row).rstrip() for row in zip(*blocks, strict=True)]
@@ -186,20 +190,14 @@ class Evaluation:
             f"{self.tested_images} held out",
         ]
 
-    def _columns(
-        self,
-        table: Mapping[str, Mapping[str, float]],
-        p_values: Mapping[str, Mapping[str, float]] | None = None,
-    ) -> dict[str, list[str]]:
-        """The cells of each partition: in brackets if not above chance, * if assigned."""
-        columns: dict[str, list[str]] = {}
-        for name, row in table.items():
-            columns[name] = []
-            for factor, value in row.items():
-                by_chance = p_values is not None and p_values[name][factor] > SIGNIFICANT
-                cell = f"({value:.2f})" if by_chance else f"{value:.2f}"
-                columns[name].append(cell + "*" * (self.intended.get(factor) == name))
-        return columns
+    def _cells(self, partition: str, table: _Table, p_values: _Table | None = None) -> list[str]:
+        """One cell per factor: in brackets if not above chance, with * if assigned."""
+        cells = []
+        for factor, value in table[partition].items():
+            by_chance = p_values is not None and p_values[partition][factor] > SIGNIFICANT
+            cell = f"({value:.2f})" if by_chance else f"{value:.2f}"
+            cells.append(cell + "*" * (self.intended.get(factor) == partition))
+        return cells
 
 
 _ADAPTER = TypeAdapter(Evaluation)

@@ -80,13 +80,10 @@ def factor_vae_score(
         >>> factor_vae_score(factors, factors, n_train=200, n_test=100).score
         1.0
     """
-    for name, number, least in (
-        ("batch_size", batch_size, 2),
-        ("n_train", n_train, 1),
-        ("n_test", n_test, 1),
-    ):
-        if number < least:
-            raise ValueError(f"{name}={number}: expected at least {least}")
+    least = {"batch_size": (batch_size, 2), "n_train": (n_train, 1), "n_test": (n_test, 1)}
+    for name, (number, minimum) in least.items():
+        if number < minimum:
+            raise ValueError(f"{name}={number}: expected at least {minimum}")
     labelled = label_codes(codes, factors, discrete, unknown)
     groups = [rows_by_value(discretise(factor, n_bins)) for factor in labelled.factors]
     variance = np.var(labelled.codes, axis=0, ddof=1)
@@ -109,7 +106,7 @@ def draw_batch(
     return fixed, rng.choice(rows, batch_size, replace=len(rows) < batch_size)
 
 
-def least_varying(codes: Array, variance: FloatArray, active: npt.NDArray[np.bool_]) -> int:
+def least_varying(codes: Array, variance: FloatArray, active: Array) -> int:
     """The active dimension of a batch (B, L) with the smallest variance relative to `variance`."""
     relative = np.full(len(variance), np.inf)
     np.divide(np.var(codes, axis=0, ddof=1), variance, out=relative, where=active)
@@ -117,13 +114,9 @@ def least_varying(codes: Array, variance: FloatArray, active: npt.NDArray[np.boo
 
 
 def majority_vote(
-    fixed: npt.NDArray[np.int64],  # (V,)
-    winners: npt.NDArray[np.int64],  # (V,)
-    n_train: int,
-    n_factors: int,
-    active: npt.NDArray[np.bool_],  # (L,)
+    fixed: Array, winners: Array, n_train: int, n_factors: int, active: Array
 ) -> FactorVAEScore:
-    """Assign a factor to each dimension by the first votes, and score the others."""
+    """Assign a factor to each dimension by the first of the votes (V,), and score the others."""
     votes = np.zeros((n_factors, len(active)), dtype=np.int64)
     if not active.any():
         return FactorVAEScore(0.0, votes, active)

@@ -1,19 +1,19 @@
 """Codes and factors as every metric takes them, and the rows to fit and to test on."""
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
-from pythae_gated.datasets.labels import read_labels
+from pythae_gated.datasets.labels import Mask, encode_labels, read_factors, read_labels
 
 Array: TypeAlias = npt.NDArray[Any]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
-Factors: TypeAlias = Mapping[str, Any] | npt.ArrayLike
+Factors: TypeAlias = Any  # name -> (N,) labels, or a table (N, F); see `as_columns`
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,11 +29,13 @@ class Factor:
 
     name: str
     values: Array
-    known: npt.NDArray[np.bool_]
+    known: Mask
     discrete: bool
 
-    def __len__(self) -> int:
-        return len(self.values)
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N,)."""
+        return self.values.shape
 
     @property
     def known_values(self) -> Array:
@@ -56,10 +58,6 @@ class LabelledCodes:
         """These rows only."""
         return LabelledCodes(self.codes[rows], [factor.take(rows) for factor in self.factors])
 
-    def select(self, names: Iterable[str]) -> "LabelledCodes":
-        """The same codes with these factors only."""
-        return LabelledCodes(self.codes, [each for each in self.factors if each.name in names])
-
 
 def as_columns(factors: Factors, rows: int) -> dict[str, Any]:
     """Factors by name.
@@ -73,26 +71,26 @@ def as_columns(factors: Factors, rows: int) -> dict[str, Any]:
         ValueError: If there is no factor, or one has another shape than (N,).
 
     Example:
-        >>> as_columns([[1, 5], [2, 6], [3, 7]], rows=3)
+        >>> as_columns(np.array([[1, 5], [2, 6], [3, 7]]), rows=3)
         {'0': array([1, 2, 3]), '1': array([5, 6, 7])}
     """
-    frame: Any = factors
-    if hasattr(frame, "iloc"):  # of pandas
-        factors = {str(column): frame[column] for column in frame.columns}
-    if not isinstance(factors, Mapping):
-        table: Array = np.asanyarray(factors)  # keeps a mask
+    if hasattr(factors, "items") and getattr(factors, "ndim", 2) == 2:
+        columns = dict(factors.items())  # of a mapping or a data frame
+    else:
+        # A list keeps its objects, so that None and NaN do not become strings.
+        kept = np.array(factors, dtype=object) if isinstance(factors, (list, tuple)) else factors
+        table: Array = np.asanyarray(kept)  # keeps a mask
         if table.ndim != 2:
             raise ValueError(
                 f"factors of shape {table.shape}: expected (N, F), or a mapping name -> (N,)"
             )
-        factors = {str(column): table[:, column] for column in range(table.shape[1])}
-    if not factors:
+        columns = {str(column): table[:, column] for column in range(table.shape[1])}
+    if not columns:
         raise ValueError("there are no factors")
-    for name, values in factors.items():
-        shape = (len(values),) if isinstance(values, Factor) else np.shape(values)
-        if shape != (rows,):
-            raise ValueError(f"factor {name!r} has shape {shape}: expected ({rows},)")
-    return dict(factors)
+    for name, values in columns.items():
+        if np.shape(values) != (rows,):
+            raise ValueError(f"factor {name!r} has shape {np.shape(values)}: expected ({rows},)")
+    return columns
 
 
 def as_factors(
@@ -104,54 +102,56 @@ def as_factors(
     entries and the values of `unknown` are unknown.
 
     Args:
-        factors: As for `as_columns`; values may be `Factor`s already.
+        factors: As for `as_columns`; or name -> `Factor`, which are returned.
         rows: N, the expected number of rows.
         discrete: Names of the discrete factors; None: by their dtype.
-        unknown: A value, or several, that mean unknown; or a mapping factor -> these.
+        unknown: A label, or several, that mean unknown; or a mapping factor -> these.
 
     Raises:
-        ValueError: If a factor has another length or type, `discrete` names no factor, or strings
-            are to be regressed.
+        ValueError: If a factor has another length or type, `discrete` or `unknown` names no
+            factor, or strings are to be regressed.
+
+    Warns:
+        UserWarning: If a value of `unknown` occurs in no label.
     """
     columns = as_columns(factors, rows)
-    chosen = None if discrete is None else set(discrete)
-    for name in (chosen or set()) - columns.keys():
+    if all(isinstance(values, Factor) for values in columns.values()):
+        return list(columns.values())
+    read = read_factors(columns, unknown)
+    if discrete is None:
+        discrete = [name for name, (values, _) in read.items() if values.dtype.kind != "f"]
+    chosen = set(discrete)
+    for name in chosen - columns.keys():
         raise ValueError(f"discrete has {name!r}; the factors are {', '.join(columns)}")
-    return [
-        values
-        if isinstance(values, Factor)
-        else _read_factor(
-            name,
-            values,
-            None if chosen is None else name in chosen,
-            unknown.get(name) if isinstance(unknown, Mapping) else unknown,
-        )
-        for name, values in columns.items()
-    ]
+    return [_as_factor(name, *labels, name in chosen) for name, labels in read.items()]
 
 
-def _read_factor(name: str, labels: Any, discrete: bool | None, unknown: Any) -> Factor:
-    values, known = read_labels(labels, name, unknown)
-    if not known.any():
-        values = values.astype(np.float64) if values.dtype.kind == "O" else values
-    if values.dtype.kind not in "biufU":
+def _as_factor(name: str, values: Array, known: Mask, discrete: bool) -> Factor:
+    kind = values.dtype.kind
+    if kind not in "biufU":
         raise ValueError(
             f"factor {name!r} has dtype {values.dtype}: expected ints, bools, strings or floats"
         )
-    if discrete is None:
-        discrete = values.dtype.kind != "f"
-    if not discrete and values.dtype.kind == "U":
+    if not discrete and kind == "U":
         raise ValueError(f"factor {name!r} has strings, so it must be among the discrete factors")
+    if not discrete and not np.isfinite(values[known].astype(np.float64)).all():
+        raise ValueError(f"factor {name!r} has infinite values: expected finite ones")
     return Factor(name, values, known, discrete)
 
 
 def label_codes(
-    codes: npt.ArrayLike, factors: Factors, discrete: Iterable[str] | None, unknown: Any = None
+    codes: npt.ArrayLike, factors: Factors, discrete: Iterable[str] | None, unknown: Any
 ) -> LabelledCodes:
-    """Codes (N, L) as floats, with their factors.
+    """Codes with their factors; see `as_codes` and `as_factors`."""
+    table = as_codes(codes)
+    return LabelledCodes(table, as_factors(factors, len(table), discrete, unknown))
+
+
+def as_codes(codes: npt.ArrayLike) -> Array:  # (N, L)
+    """Codes in single or double precision.
 
     Raises:
-        ValueError: If codes are not finite numbers (N, L), or as `as_factors`.
+        ValueError: If they are not finite numbers (N, L).
     """
     if np.ma.is_masked(codes):
         raise ValueError("codes have masked entries: expected finite numbers")
@@ -167,9 +167,51 @@ def label_codes(
             f"the code in row {row}, dimension {dimension}, is {table[row, dimension]}: "
             "expected finite numbers"
         )
-    if table.dtype not in (np.float32, np.float64):
-        table = table.astype(np.float64)
-    return LabelledCodes(table, as_factors(factors, len(table), discrete, unknown))
+    return table if table.dtype in (np.float32, np.float64) else table.astype(np.float64)
+
+
+def as_test_factors(
+    factors: Factors, rows: int, fitted: list[Factor], unknown: Any = None
+) -> list[Factor]:
+    """The factors of the rows to test, discrete if they are discrete in the rows to fit.
+
+    Raises:
+        ValueError: As `as_factors`, or if the names differ.
+    """
+    columns, names = as_columns(factors, rows), [factor.name for factor in fitted]
+    if columns.keys() != set(names):
+        raise ValueError(f"the factors to fit are {names}, those to test {list(columns)}")
+    columns = {name: columns[name] for name in names}  # in the same order
+    discrete = [factor.name for factor in fitted if factor.discrete]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is enough if `unknown` occurs in the rows to fit
+        return as_factors(columns, rows, discrete, unknown)
+
+
+def split_rows(n: int, seed: int, groups: Any = None) -> tuple[Array, Array]:
+    """Indices of the rows to fit on and of those to test on, a random quarter.
+
+    Args:
+        n: Number of rows.
+        seed: Of the split.
+        groups: (N,) labels; the rows of a group are on the same side, and a quarter of the groups
+            is tested.
+
+    Raises:
+        ValueError: If groups have another length or missing labels, or there is only one.
+    """
+    if groups is None:
+        fit, held_out = train_test_split(np.arange(n), random_state=seed)
+        return fit, held_out
+    numbers = encode_labels(*read_labels(groups, "groups"))  # missing ones are -1
+    if len(numbers) != n or numbers.min() < 0 or numbers.max() < 1:
+        raise ValueError(
+            f"groups of shape {np.shape(groups)}: expected ({n},), with at least 2 groups and no "
+            "missing labels"
+        )
+    splitter = GroupShuffleSplit(n_splits=1, test_size=0.25, random_state=seed)
+    fit, held_out = next(splitter.split(numbers, groups=numbers))
+    return fit, held_out
 
 
 def split_codes(
@@ -177,8 +219,8 @@ def split_codes(
     factors: Factors,
     test: tuple[npt.ArrayLike, Factors] | None,
     discrete: Iterable[str] | None,
+    unknown: Any,
     seed: int,
-    unknown: Any = None,
 ) -> tuple[LabelledCodes, LabelledCodes]:
     """The rows to fit on and the rows to test on: by default a random quarter of all.
 
@@ -190,41 +232,36 @@ def split_codes(
     """
     fitted = label_codes(codes, factors, discrete, unknown)
     if test is None:
-        fit, held_out = train_test_split(np.arange(len(fitted.codes)), random_state=seed)
+        fit, held_out = split_rows(len(fitted.codes), seed)
         fitted, tested = fitted.take(fit), fitted.take(held_out)
     else:
-        names = [factor.name for factor in fitted.factors if factor.discrete]
-        tested = label_codes(*test, discrete=names, unknown=unknown)
+        table = as_codes(test[0])
+        read = as_test_factors(test[1], len(table), fitted.factors, unknown)
+        tested = LabelledCodes(table, read)
     if fitted.codes.shape[1] != tested.codes.shape[1]:
         raise ValueError(
             f"codes of {fitted.codes.shape[1]} dimensions to fit, {tested.codes.shape[1]} to test"
         )
-    names, test_names = ([factor.name for factor in side.factors] for side in (fitted, tested))
-    if names != test_names:
-        raise ValueError(f"the factors to fit are {names}, those to test {test_names}")
     for pair in zip(fitted.factors, tested.factors, strict=True):
         _check_sides(*pair)
     return fitted, tested
 
 
 def _check_sides(fitted: Factor, tested: Factor) -> None:
-    name, kinds = fitted.name, [side.values.dtype.kind for side in (fitted, tested)]
-    if len(tested.known_values) < 2:
+    name, known = fitted.name, tested.known_values
+    if len(known) < 2:
         raise ValueError(
-            f"factor {name!r} is known in {tested.known.sum()} of {len(tested)} rows to test: at "
+            f"factor {name!r} is known in {len(known)} of {len(tested.known)} rows to test: at "
             "least 2 are needed"
         )
-    check_varied(fitted)
-    if not fitted.discrete:
-        return
-    check_repeats(fitted)
-    if (kinds[0] == "U") != (kinds[1] == "U"):
+    check_values(fitted)
+    if (fitted.values.dtype.kind == "U") != (known.dtype.kind == "U"):
         raise ValueError(
             f"factor {name!r} has dtype {fitted.values.dtype} in the rows to fit and "
-            f"{tested.values.dtype} in those to test: convert one of them"
+            f"{known.dtype} in those to test: convert one of them"
         )
-    unseen = np.setdiff1d(tested.known_values, fitted.known_values)
-    if len(unseen):
+    unseen = np.setdiff1d(known, fitted.known_values)
+    if fitted.discrete and len(unseen):
         warnings.warn(
             f"factor {name!r} has {len(unseen)} classes in the rows to test that are not in the "
             f"rows to fit, such as {unseen.tolist()[0]!r}: they count as wrong",
@@ -232,29 +269,22 @@ def _check_sides(fitted: Factor, tested: Factor) -> None:
         )
 
 
-def check_varied(factor: Factor) -> None:
-    """Refuse a factor with fewer than two known values.
-
-    Raises:
-        ValueError: With its name.
-    """
-    if len(np.unique(factor.known_values)) < 2:
-        raise ValueError(
-            f"factor {factor.name!r} takes fewer than 2 values in the {factor.known.sum()} rows "
-            "in which it is known; leave it out"
-        )
-
-
-def check_repeats(factor: Factor) -> None:
-    """Refuse a discrete factor whose values are all different.
+def check_values(factor: Factor) -> None:
+    """Refuse a factor with fewer than two values, or a discrete one whose values all differ.
 
     Raises:
         ValueError: With its name.
     """
     known = factor.known_values
-    if len(np.unique(known)) == len(known):
+    distinct = len(np.unique(known))
+    if distinct < 2:
         raise ValueError(
-            f"factor {factor.name!r} takes {len(known)} values in {len(known)} rows, each once "
-            f"(such as {known[0]}): give it as floats to have it binned, use fewer bins or more "
-            "rows, or leave it out"
+            f"factor {factor.name!r} takes fewer than 2 values in the {len(known)} rows in which "
+            "it is known; leave it out"
+        )
+    if factor.discrete and distinct == len(known):
+        raise ValueError(
+            f"factor {factor.name!r} takes {distinct} values in {distinct} rows, each once (such "
+            f"as {known[0]}): give it as floats to have it binned, use fewer bins or more rows, "
+            "or leave it out"
         )

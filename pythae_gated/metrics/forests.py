@@ -1,12 +1,11 @@
 """Predicting factors from codes: scores, importances, chance and a permutation test."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 from warnings import catch_warnings
 
 import numpy as np
-from sklearn.base import clone, is_classifier
+from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.metrics import r2_score
 from sklearn.pipeline import Pipeline
@@ -27,6 +26,9 @@ FOREST: dict[str, Any] = {
 }
 
 
+_CANNOT = "cannot predict: use estimator=(classifier, regressor), or leave it out"
+
+
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """Result of one estimator.
@@ -45,34 +47,47 @@ class Prediction:
 def predict(
     fitted: LabelledCodes,
     tested: LabelledCodes,
-    dimensions: Sequence[slice | Array],
+    dimensions: slice | Array,
     seed: int,
     n_jobs: int | None,
     estimator: Estimator = None,
-) -> list[list[Prediction]]:
-    """Fit an estimator for each factor on each choice of dimensions: choice -> factor -> result.
+) -> list[Prediction]:
+    """Fit an estimator for each factor on some dimensions, and predict the rows to test.
 
     Args:
         fitted: Rows to fit on.
         tested: Rows to score on.
-        dimensions: Choices of dimensions.
+        dimensions: Dimensions of the codes to predict from.
         seed: Of the random forests.
         n_jobs: Trees that are grown in parallel.
         estimator: See `dci`.
 
     Raises:
-        ValueError: If a classifier is given for a continuous factor, or a regressor for strings.
+        ValueError: If an estimator is not one of scikit-learn's, cannot predict a factor or has
+            no importance of each dimension.
     """
-    pairs = list(zip(fitted.factors, tested.factors, strict=True))
-    estimators = [_choose(estimator, factor, seed, n_jobs) for factor in fitted.factors]
+    codes, test_codes = fitted.codes[:, dimensions], tested.codes[:, dimensions]
     with catch_warnings():  # scikit-learn's threads overwrite the filters of one another
         return [
-            [
-                _predict(each, fitted.codes[:, at], fit, tested.codes[:, at], test)
-                for each, (fit, test) in zip(estimators, pairs, strict=True)
-            ]
-            for at in dimensions
+            fit_and_predict(_choose(estimator, fit, seed, n_jobs), codes, fit, test_codes, test)
+            for fit, test in zip(fitted.factors, tested.factors, strict=True)
         ]
+
+
+def fit_and_predict(
+    estimator: Any, codes: Array, factor: Factor, test_codes: Array, test_factor: Factor
+) -> Prediction:
+    """Fit one estimator to one factor, and predict the rows to test."""
+    codes, values = codes[factor.known], factor.known_values
+    test_codes, truth = test_codes[test_factor.known], test_factor.known_values
+    if is_classifier(estimator):
+        classes, numbers = np.unique(values, return_inverse=True)
+        predicted = classes[_fit(estimator, codes, numbers).predict(test_codes)]
+        score = float(np.mean(predicted == truth))
+    else:
+        predicted = _fit(estimator, codes, values.astype(np.float64)).predict(test_codes)
+        score = max(0.0, float(r2_score(truth.astype(np.float64), predicted)))
+    return Prediction(_importance(estimator, codes.shape[1]), score, predicted)
 
 
 def chance(factor: Factor) -> float:
@@ -90,12 +105,7 @@ def chance(factor: Factor) -> float:
 
 
 def p_value(
-    predicted: Array,
-    factor: Factor,
-    *,
-    permutations: int,
-    draws: int,
-    rng: np.random.Generator,
+    predicted: Array, factor: Factor, *, permutations: int, draws: int, rng: np.random.Generator
 ) -> float:
     """The share of permutations of the labels that fit predictions as well as the labels do.
 
@@ -132,34 +142,18 @@ def _choose(estimator: Estimator, factor: Factor, seed: int, n_jobs: int | None)
     if estimator is None:
         kind = RandomForestClassifier if factor.discrete else RandomForestRegressor
         return kind(random_state=seed, n_jobs=n_jobs, **FOREST)
-    chosen = estimator
-    if isinstance(estimator, tuple):
-        classifier, regressor = estimator
-        chosen = classifier if factor.discrete else regressor
-    strings = factor.values.dtype.kind == "U"
-    if strings != is_classifier(chosen) and (strings or not factor.discrete):
-        kind = "strings, which a regressor" if strings else "floats, which a classifier"
+    if isinstance(estimator, tuple) and len(estimator) == 2:
+        estimator = estimator[0 if factor.discrete else 1]
+    if not hasattr(estimator, "fit") or not (is_classifier(estimator) or is_regressor(estimator)):
         raise ValueError(
-            f"factor {factor.name!r} has {kind} cannot predict: use "
-            "estimator=(classifier, regressor), or leave it out"
+            f"estimator={estimator!r}: expected a classifier or regressor of scikit-learn, such "
+            "as GradientBoostingClassifier(), or a tuple of both"
         )
-    return clone(chosen)
-
-
-def _predict(
-    estimator: Any, codes: Array, factor: Factor, test_codes: Array, test_factor: Factor
-) -> Prediction:
-    codes, values = codes[factor.known], factor.known_values
-    test_codes, truth = test_codes[test_factor.known], test_factor.known_values
-    if is_classifier(estimator):
-        classes, numbers = np.unique(values, return_inverse=True)
-        predicted = classes[_fit(estimator, codes, numbers).predict(test_codes)]
-        score = float(np.mean(predicted == truth))
-    else:
-        _fit(estimator, codes, values.astype(np.float64))
-        predicted = estimator.predict(test_codes)
-        score = max(0.0, float(r2_score(truth.astype(np.float64), predicted)))
-    return Prediction(_importance(estimator), score, predicted)
+    if is_classifier(estimator) and not factor.discrete:
+        raise ValueError(f"factor {factor.name!r} has floats, which a classifier {_CANNOT}")
+    if is_regressor(estimator) and factor.values.dtype.kind == "U":
+        raise ValueError(f"factor {factor.name!r} has strings, which a regressor {_CANNOT}")
+    return clone(estimator)
 
 
 def _fit(estimator: Any, codes: Array, values: Array) -> Any:
@@ -170,9 +164,15 @@ def _fit(estimator: Any, codes: Array, values: Array) -> Any:
     return estimator
 
 
-def _importance(estimator: Any) -> FloatArray:  # (L,)
+def _importance(estimator: Any, dimensions: int) -> FloatArray:  # (L,)
     last = estimator[-1] if isinstance(estimator, Pipeline) else estimator
-    if hasattr(last, "feature_importances_"):
-        return np.asarray(last.feature_importances_, dtype=np.float64)
-    importance: FloatArray = np.abs(np.atleast_2d(last.coef_)).mean(axis=0)
+    found = getattr(last, "feature_importances_", None)
+    if found is None:
+        found = np.abs(np.atleast_2d(getattr(last, "coef_", ()))).mean(axis=0)
+    importance: FloatArray = np.asarray(found, dtype=np.float64)
+    if importance.shape != (dimensions,):
+        raise ValueError(
+            f"{last!r} has no importance of each of the {dimensions} dimensions: expected "
+            "feature_importances_ or coef_, on codes whose dimensions are kept"
+        )
     return importance

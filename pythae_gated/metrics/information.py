@@ -13,28 +13,24 @@ from pythae_gated.metrics.factors import (
     Factor,
     Factors,
     FloatArray,
-    check_repeats,
-    check_varied,
+    LabelledCodes,
+    check_values,
     label_codes,
 )
 
 
 @dataclass(frozen=True, eq=False)
-class Gaps:
-    """Factor -> difference between the best and the second-best dimension, from 0 to 1."""
+class MIG:
+    """The mutual information gap.
 
+    Attributes:
+        score: The mean gap over factors, from 0 to 1.
+        gaps: Factor -> how far the best dimension is ahead of the second.
+        mutual_information: Shape (L, F), in nats.
+    """
+
+    score: float
     gaps: dict[str, float]
-
-    @property
-    def score(self) -> float:
-        """The mean gap over factors."""
-        return float(np.mean(list(self.gaps.values())))
-
-
-@dataclass(frozen=True, eq=False)
-class MIG(Gaps):
-    """The mutual information gap of each factor, and I(dimension; factor) in nats, (L, F)."""
-
     mutual_information: FloatArray
 
 
@@ -43,17 +39,14 @@ class Modularity:
     """Whether each dimension is informative about a single factor.
 
     Attributes:
-        by_dimension: Shape (L,), from 0 to 1; 0 if a dimension is informative about none.
+        score: The mean over dimensions, from 0 to 1.
+        by_dimension: Shape (L,); 0 if a dimension is informative about none.
         mutual_information: Shape (L, F), in nats.
     """
 
+    score: float
     by_dimension: FloatArray
     mutual_information: FloatArray
-
-    @property
-    def score(self) -> float:
-        """The mean over dimensions."""
-        return float(np.mean(self.by_dimension))
 
 
 def mig(
@@ -96,10 +89,13 @@ def mig(
         >>> mig(np.stack([size, size], axis=1), {"size": size}).score
         0.0
     """
-    information, binned = _mutual_information(codes, factors, discrete, unknown, n_bins)
+    information, binned = _mutual_information(
+        label_codes(codes, factors, discrete, unknown), n_bins
+    )
     entropies = [mutual_info_score(f.known_values, f.known_values) for f in binned]
-    gaps = zip(binned, best_minus_second(information) / entropies, strict=True)
-    return MIG({factor.name: float(gap) for factor, gap in gaps}, information)
+    gaps = best_minus_second(information) / entropies
+    by_factor = dict(zip([f.name for f in binned], gaps.tolist(), strict=True))
+    return MIG(float(gaps.mean()), by_factor, information)
 
 
 def modularity(
@@ -140,17 +136,15 @@ def modularity(
         >>> modularity(codes, {"size": size, "turned": turned}).by_dimension.round(2)
         array([1., 1., 0.])
     """
-    information, _ = _mutual_information(codes, factors, discrete, unknown, n_bins)
+    information, _ = _mutual_information(label_codes(codes, factors, discrete, unknown), n_bins)
     squared = np.square(information)
     largest = squared.max(axis=1)
     others = (squared.sum(axis=1) - largest) / max(squared.shape[1] - 1, 1)
     by_dimension = np.where(largest > 0, 1 - others / np.where(largest > 0, largest, 1), 0.0)
-    return Modularity(by_dimension, information)
+    return Modularity(float(by_dimension.mean()), by_dimension, information)
 
 
-def best_minus_second(
-    table: FloatArray,  # (L, F)
-) -> FloatArray:  # (F,)
+def best_minus_second(table: FloatArray) -> FloatArray:  # (L, F) -> (F,)
     """The highest value of each column minus the second-highest.
 
     Raises:
@@ -184,8 +178,9 @@ def bin_values(values: Array, n_bins: int) -> Array:
     """
     if n_bins < 2:
         raise ValueError(f"n_bins={n_bins}: expected at least 2")
-    low, high = values.min(), values.max()
-    if high - low <= n_bins * np.finfo(values.dtype).eps * max(abs(low), abs(high)):
+    values = values.astype(np.result_type(values, np.float32))
+    rounding = np.finfo(values.dtype).eps * np.abs(values).max(initial=0)
+    if len(values) == 0 or np.ptp(values) <= n_bins * rounding:
         return np.zeros(len(values), dtype=np.int64)
     return np.digitize(values, np.histogram(values, n_bins)[1][1:-1])
 
@@ -194,30 +189,22 @@ def discretise(factor: Factor, n_bins: int) -> Factor:
     """The factor with its classes, numbered from 0; a continuous one in bins.
 
     Raises:
-        ValueError: If it has infinite values, fewer than two classes, or no class twice.
+        ValueError: If it has fewer than two classes, or no class twice.
     """
     known = factor.known_values
-    if not factor.discrete and len(known):
-        if not np.isfinite(known).all():
-            raise ValueError(f"factor {factor.name!r} has infinite values: expected finite ones")
+    if not factor.discrete:
         known = bin_values(known, n_bins)
-    values = np.zeros(len(factor), dtype=np.int64)
+    values = np.zeros(len(factor.values), dtype=np.int64)
     values[factor.known] = np.unique(known, return_inverse=True)[1]
     numbered = replace(factor, values=values, discrete=True)
-    check_varied(numbered)
-    check_repeats(numbered if not factor.discrete else factor)
+    check_values(factor if factor.discrete else numbered)
     return numbered
 
 
 def _mutual_information(
-    codes: npt.ArrayLike,
-    factors: Factors,
-    discrete: Iterable[str] | None,
-    unknown: Any,
-    n_bins: int,
+    labelled: LabelledCodes, n_bins: int
 ) -> tuple[FloatArray, list[Factor]]:  # (L, F), and the factors in bins
     """I(dimension; factor) in nats, each over the rows in which the factor is known."""
-    labelled = label_codes(codes, factors, discrete, unknown)
     columns = [bin_values(code, n_bins) for code in labelled.codes.T]
     binned = [discretise(factor, n_bins) for factor in labelled.factors]
     information = [

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pythae_gated.errors import PartitionError
-from pythae_gated.metrics.factors import Factors, FloatArray, split_codes
+from pythae_gated.metrics.factors import Factors, FloatArray, LabelledCodes, split_codes
 from pythae_gated.metrics.forests import chance, p_value, predict
 from pythae_gated.partitions import Partitions
 
@@ -105,7 +105,7 @@ def partition_scores(
         array([[1.],
                [0.]])
     """
-    fitted, tested = split_codes(codes, factors, test, discrete, seed, unknown)
+    fitted, tested = split_codes(codes, factors, test, discrete, unknown, seed)
     _check_dimensions(fitted.codes.shape[1], partitions)
     if permutations < 1:
         raise ValueError(f"permutations={permutations}: expected at least 1")
@@ -115,7 +115,7 @@ def partition_scores(
             f"draws={draws} for {rows} held-out rows: expected as many samples of each item, one "
             "set after another, given as test"
         )
-    found = predict(fitted, tested, list(partitions.slices.values()), seed, n_jobs)
+    found = [predict(fitted, tested, at, seed, n_jobs) for at in partitions.slices.values()]
     rng = np.random.default_rng(seed)
     p_values = [
         [
@@ -175,20 +175,19 @@ def leakage(
         >>> round(leakage(codes, {"yaw": codes[:, 0]}, both, {"yaw": "pose"})["yaw"], 1)
         1.0
     """
-    fitted, tested = split_codes(codes, factors, test, discrete, seed, unknown)
+    fitted, tested = split_codes(codes, factors, test, discrete, unknown, seed)
     _check_dimensions(fitted.codes.shape[1], partitions)
     check_intended(intended, [factor.name for factor in fitted.factors], partitions)
     leaks = dict.fromkeys(intended, 0.0)
-    for partition, at in partitions.slices.items():
-        assigned = [factor for factor, name in intended.items() if name == partition]
-        others = np.delete(np.arange(partitions.latent_dim), at)
-        if assigned and len(others):
-            fit, held_out = fitted.select(assigned), tested.select(assigned)
-            (found,) = predict(fit, held_out, [others], seed, n_jobs)
-            for prediction, factor in zip(found, held_out.factors, strict=True):
-                guess = chance(factor)
-                above = max(0.0, prediction.score - guess)
-                leaks[factor.name] = above / (1 - guess) if guess < 1 else 0.0
+    for fit, held_out in zip(fitted.factors, tested.factors, strict=True):
+        if fit.name not in intended:
+            continue
+        others = np.delete(np.arange(partitions.latent_dim), partitions.slices[intended[fit.name]])
+        guess = chance(held_out)
+        if len(others) and guess < 1:
+            sides = LabelledCodes(fitted.codes, [fit]), LabelledCodes(tested.codes, [held_out])
+            (prediction,) = predict(*sides, others, seed, n_jobs)
+            leaks[fit.name] = max(0.0, prediction.score - guess) / (1 - guess)
     return leaks
 
 

@@ -8,27 +8,26 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.svm import LinearSVC
 
-from pythae_gated.metrics.factors import (
-    Array,
-    Factor,
-    Factors,
-    FloatArray,
-    LabelledCodes,
-    split_codes,
-)
-from pythae_gated.metrics.information import Gaps, best_minus_second
+from pythae_gated.metrics.factors import Array, Factor, Factors, FloatArray, split_codes
+from pythae_gated.metrics.forests import fit_and_predict
+from pythae_gated.metrics.information import best_minus_second
 
 LEAST_VARIANCE = 1e-12  # of a dimension; below it, disentanglement_lib regards it as constant
 
 
 @dataclass(frozen=True, eq=False)
-class SAP(Gaps):
-    """The gap of each factor, and the score of each dimension, (L, F).
+class SAP:
+    """The separated attribute predictability.
 
-    A score is the accuracy on held-out rows for a discrete factor, and the squared correlation in
-    the fitted rows for a continuous one.
+    Attributes:
+        score: The mean gap over factors, from 0 to 1.
+        gaps: Factor -> how far the best dimension is ahead of the second.
+        scores: Shape (L, F): accuracy on held-out rows for a discrete factor, squared correlation
+            in the fitted rows for a continuous one.
     """
 
+    score: float
+    gaps: dict[str, float]
     scores: FloatArray
 
 
@@ -73,27 +72,27 @@ def sap(
         >>> round(sap(codes, {"size": codes[:, 0], "turned": codes[:, 2] > 0.5}).score, 1)
         0.7
     """
-    fitted, tested = split_codes(codes, factors, test, discrete, seed, unknown)
+    fitted, tested = split_codes(codes, factors, test, discrete, unknown, seed)
     pairs = zip(fitted.factors, tested.factors, strict=True)
-    scores = np.stack([_scores(fitted, fit, tested, held, seed) for fit, held in pairs], axis=1)
-    gaps = zip(fitted.factors, best_minus_second(scores), strict=True)
-    return SAP({factor.name: float(gap) for factor, gap in gaps}, scores)
+    columns = [_scores(fitted.codes, fit, tested.codes, held, seed) for fit, held in pairs]
+    scores = np.array(columns).T
+    gaps = best_minus_second(scores)
+    by_factor = dict(zip([f.name for f in fitted.factors], gaps.tolist(), strict=True))
+    return SAP(float(gaps.mean()), by_factor, scores)
 
 
 def _scores(
-    fitted: LabelledCodes, factor: Factor, tested: LabelledCodes, test_factor: Factor, seed: int
-) -> FloatArray:  # (L,)
-    codes, values = fitted.codes[factor.known], factor.known_values
+    codes: Array, factor: Factor, test_codes: Array, test_factor: Factor, seed: int
+) -> list[float]:
+    """The score of each dimension."""
     if not factor.discrete:
-        return np.array([_squared_correlation(code, values) for code in codes.T])
-    test_codes, truth = tested.codes[test_factor.known], test_factor.known_values
-    classes, numbers = np.unique(values, return_inverse=True)
-    found = []
-    for code, test_code in zip(codes.T, test_codes.T, strict=True):
-        machine = LinearSVC(C=0.01, class_weight="balanced", dual="auto", random_state=seed)
-        machine.fit(code[:, None], numbers)
-        found.append(np.mean(classes[machine.predict(test_code[:, None])] == truth))
-    return np.array(found)
+        values = factor.known_values
+        return [_squared_correlation(code, values) for code in codes[factor.known].T]
+    machine = LinearSVC(C=0.01, class_weight="balanced", dual="auto", random_state=seed)
+    return [
+        fit_and_predict(machine, codes[:, [i]], factor, test_codes[:, [i]], test_factor).score
+        for i in range(codes.shape[1])
+    ]
 
 
 def _squared_correlation(code: Array, values: Array) -> float:
