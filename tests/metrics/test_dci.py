@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import sklearn
 from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
 from sklearn.linear_model import Lasso, LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -156,6 +157,10 @@ class TestRows:
 
 
 class TestGradientBoosting:
+    @pytest.mark.skipif(
+        tuple(map(int, sklearn.__version__.split(".")[:2])) < (1, 9),
+        reason="the reference numbers are of scikit-learn 1.9, whose trees differ from older ones",
+    )
     def test_equals_disentanglement_lib(self):
         """`_compute_dci` of 200 + 200 rows and two factors, random_state 7 on both sides."""
         (codes, factors), (test_codes, test_factors) = reference_codes(0), reference_codes(1)
