@@ -1,4 +1,4 @@
-"""Grids of decoded images: traversals, swaps, variations and reconstructions."""
+"""Grids of decoded images or rows: traversals, swaps, variations and reconstructions."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias

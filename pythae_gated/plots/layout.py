@@ -124,14 +124,14 @@ def _as_grid(images: Images) -> Tensor:  # (R, C, channels, H, W) or (R, C, D)
         return grid
     width = math.ceil(math.sqrt(len(grid)))
     missing = grid.new_full((-len(grid) % width, *grid.shape[1:]), BLANK)
-    return torch.cat([grid, missing]).unflatten(0, (-1, width))
+    return torch.cat([grid, missing]).reshape(-1, width, *grid.shape[1:])
 
 
 def _headers(
     name: str,
     images: Images,
-    like: Tensor,  # (N, channels, H, W)
-) -> Tensor:  # (N, channels, H, W)
+    like: Tensor,  # (N, channels, H, W) or (N, D)
+) -> Tensor:  # as `like`
     headers = read_all(images)
     if headers.shape != like.shape:
         raise ValueError(

@@ -15,8 +15,14 @@ from torch import Tensor, nn
 from pythae_gated.datasets.images import ImageReader
 from pythae_gated.metrics.evaluation import Evaluation
 from pythae_gated.partitions import Partitions
-from pythae_gated.plots import importance_chart, reconstructions, swap_grid, traversals, variations
-from pythae_gated.plots.layout import tile
+from pythae_gated.plots import (
+    importance_chart,
+    reconstructions,
+    swap_grid,
+    tile,
+    traversals,
+    variations,
+)
 
 REFERENCE = 1_000  # images that give the range of the traversals
 SPAN, STEPS = 2, 7
@@ -106,6 +112,6 @@ def _overview(model: nn.Module, partitions: Partitions, image: Tensor, columns: 
     return _png(np.stack(swapped), rows=image[[0] * len(swapped)], columns=columns)
 
 
-def _png(images: Any, **headers: Tensor) -> bytes:
+def _png(images: Any, **headers: Any) -> bytes:
     picture = tile(images, min_side=MIN_SIDE, **headers)
     return bytes(imageio.imwrite("<bytes>", picture, extension=".png"))

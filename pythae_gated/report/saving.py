@@ -22,7 +22,7 @@ PAGE, EVALUATION, CHART = "report.html", "evaluation.json", "importance.png"
 
 def save_report(
     model: nn.Module,
-    data: Images,  # (N, 1 or 3, H, W)
+    data: Images,  # (N, 1 or 3, H, W) or (N, D)
     factors: Factors,
     folder: str | Path,
     *,
@@ -46,7 +46,7 @@ def save_report(
 
     Args:
         model: Any Pythae VAE, gated or not.
-        data: Images to evaluate on: uint8, which is divided by 255, or float.
+        data: Images or rows of a table to evaluate on: uint8, which is divided by 255, or float.
         factors: Name -> (N,) values, or an array (N, F); see `evaluate`.
         folder: Created if missing; other files in it are kept.
         partitions: Name -> size, for an ungated model; None: the model's own.
