@@ -106,5 +106,6 @@ class PartitionTransformer(TransformerMixin, BaseEstimator):
         """Flattened images in the model's shape; others as they are."""
         input_dim = getattr(self.model, "input_dim", None)
         if input_dim and tuple(getattr(X, "shape", ())[1:]) == (math.prod(input_dim),):
-            return open_images(X.reshape(len(X), *input_dim))
+            flat = X.to_numpy() if hasattr(X, "iloc") else X  # a data frame
+            return open_images(flat.reshape(len(flat), *input_dim))
         return open_images(X)

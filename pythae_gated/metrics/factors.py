@@ -65,7 +65,8 @@ def as_columns(factors: Factors, rows: int) -> dict[str, Any]:
     """Factors by name.
 
     Args:
-        factors: Name -> (N,) values, or an array (N, F) with columns named "0", "1", ...
+        factors: Name -> (N,) values, a data frame, or an array (N, F) with columns named "0",
+            "1", ...
         rows: N, the expected number of rows.
 
     Raises:
@@ -75,6 +76,9 @@ def as_columns(factors: Factors, rows: int) -> dict[str, Any]:
         >>> as_columns([[1, 5], [2, 6], [3, 7]], rows=3)
         {'0': array([1, 2, 3]), '1': array([5, 6, 7])}
     """
+    frame: Any = factors
+    if hasattr(frame, "iloc"):  # of pandas
+        factors = {str(column): frame[column] for column in frame.columns}
     if not isinstance(factors, Mapping):
         table: Array = np.asanyarray(factors)  # keeps a mask
         if table.ndim != 2:

@@ -95,6 +95,14 @@ def test_a_masked_table_of_factors_keeps_its_mask():
     assert second.known.all()
 
 
+def test_a_data_frame_names_its_columns():
+    frame = pd.DataFrame({"pose": ["left", None, "up"], "yaw": [0.5, 1.0, None]})
+    pose, yaw = as_factors(frame, rows=3)
+    assert (pose.name, yaw.name) == ("pose", "yaw")
+    assert pose.known.tolist() == [True, False, True]
+    assert yaw.known.tolist() == [True, True, False]
+
+
 def test_sides_of_unlike_types_are_refused():
     codes = np.random.default_rng(0).normal(size=(40, 2))
     person = np.arange(40) % 2
