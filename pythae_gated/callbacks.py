@@ -27,13 +27,7 @@ from pythae_gated.metrics.factors import Factors, as_columns
 Logs: TypeAlias = dict[str, Any]
 
 _NOT_IN_MLFLOW = re.compile(r"[^\w.-]+")  # characters that mlflow refuses in a metric's name
-_SHOWN = (  # on the console
-    "dci_disentanglement",
-    "dci_completeness",
-    "dci_informativeness",
-    "alignment",
-    "reconstruction_error",
-)
+_SHOWN = ("dci_disentanglement", "dci_completeness", "alignment", "reconstruction_error")
 
 
 class EvaluationCallback(TrainingCallback):

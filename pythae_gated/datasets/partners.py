@@ -16,7 +16,8 @@ Indices = NDArray[Any]  # of integers
 Floats = NDArray[np.float64]
 
 _LOOK_MISSING = {"", " ", "nan", "NaN", "NA", "N/A", "<NA>", "None", "null"}
-_MAX_DRAWS = 20  # rejected draws before the partners of an item are listed
+_MAX_DRAWS = 50  # rejected draws before the partners of an item are listed
+_LEAST_ACCEPTED = 0.05  # share of draws, below which listing is faster
 
 
 class Candidates(ABC):
@@ -158,11 +159,13 @@ class Neighbours(Candidates):
             near = (distance <= radius[waiting]) & (drawn != items[waiting])
             partners[waiting[near]] = drawn[near]
             waiting = waiting[~near]
-            if len(waiting) == 0:
-                return partners
-        for row in waiting:
-            near = self._known[self._tree.query_ball_point(labels[row], radius[row])]
-            partners[row] = rng.choice(near[near != items[row]])
+            if near.mean() < _LEAST_ACCEPTED or len(waiting) == 0:
+                break
+        found = self._tree.query_ball_point(labels[waiting], radius[waiting], return_sorted=False)
+        for row, places in zip(waiting, found, strict=True):
+            near = self._known[places]
+            near = near[near != items[row]]
+            partners[row] = near[rng.integers(len(near))]
         return partners
 
     def subset(self, indices: Indices) -> "Neighbours":
