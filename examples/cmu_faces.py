@@ -204,7 +204,7 @@ def draw(
         for partition in ("pose", "person")
     ]
     first = images[one_of_each(factors["person"])[0]]
-    walk = traversals(model, first, partitions=PARTITIONS)
+    walk = traversals(model, first)
     groups = list(PARTITIONS.values())
     return [*swaps, save_png(output / "cmu_traversals.png", walk, groups=groups)]
 

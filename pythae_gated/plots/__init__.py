@@ -1,7 +1,8 @@
 """Pictures of what latent dimensions and partitions encode, as arrays and as PNG files.
 
-Every function takes any Pythae VAE, gated or not, whose images have 1 or 3 channels. The arrays
-are grids of images (C, H, W) with pixels in [0, 1]; `tile` and `save_png` lay them out.
+For any Pythae VAE, gated or not, of images with 1 or 3 channels or of rows of a table. The arrays
+are grids of images (C, H, W), with pixels in [0, 1], or of rows (D,); `tile` and `save_png` lay
+them out, rows as bar charts.
 """
 
 from pythae_gated.plots.chart import importance_chart

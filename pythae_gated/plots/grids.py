@@ -1,4 +1,4 @@
-"""Grids of decoded images: traversals, swaps, variations and reconstructions."""
+"""Grids of decoded images or rows: traversals, swaps, variations and reconstructions."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
@@ -12,7 +12,7 @@ from pythae_gated import inference
 from pythae_gated.datasets.images import Images, read_all
 from pythae_gated.inference import decode, posterior, resolve_partitions
 from pythae_gated.partitions import Partitions
-from pythae_gated.plots.layout import check_channels
+from pythae_gated.plots.layout import check_grid
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 
@@ -21,7 +21,6 @@ def traversals(
     model: Any,
     x: Images | None = None,  # (*input_dim) or (1, *input_dim)
     *,
-    partitions: Partitions | Mapping[str, int] | None = None,
     steps: int = 7,
     span: float = 3.0,
     data: Images | None = None,  # (N, *input_dim)
@@ -36,7 +35,6 @@ def traversals(
     Args:
         model: The VAE.
         x: The image whose posterior mean gives the other dimensions. None: the prior's mean, 0.
-        partitions: Name -> size, for an ungated model; None: the model's own.
         steps: Number of columns, at least 2.
         span: The largest deviation from the mean, in standard deviations.
         data: Images whose codes give the range of each dimension, at least 2.
@@ -50,11 +48,9 @@ def traversals(
     if x is None:
         start = torch.zeros(1, model.latent_dim)
     else:
-        input_dim = tuple(getattr(model, "input_dim", None) or x.shape[-3:])
-        start = posterior(model, x if tuple(x.shape) != input_dim else x[None], name="x")[0]
+        start = posterior(model, [x] if np.ndim(x) in (1, 3) else x, name="x")[0]
     if len(start) != 1:
         raise ValueError(f"x has {len(start)} images: expected one")
-    resolve_partitions(model, partitions, start.shape[1])
     mean, deviation = torch.zeros_like(start), torch.ones_like(start)  # (1, L)
     if data is not None:
         mu, log_var = posterior(model, data)
@@ -91,7 +87,8 @@ def swap_grid(
     Raises:
         PartitionError: If the partition does not exist.
     """
-    given, kept = posterior(model, rows)[0], posterior(model, columns)[0]
+    given = posterior(model, rows, name="rows")[0]
+    kept = posterior(model, columns, name="columns")[0]
     resolved = resolve_partitions(model, partitions, kept.shape[1])
     z = resolved.exchange(kept.repeat(len(given), 1, 1), given[:, None], partition)  # (R, C, L)
     return _decode_grid(model, z)
@@ -135,7 +132,7 @@ def reconstructions(
     x: Images,  # (N, *input_dim)
 ) -> FloatArray:  # (2, N, *input_dim)
     """Images, and their reconstructions from the posterior means below them."""
-    decoded = decode(model, posterior(model, x)[0])
+    decoded = decode(model, posterior(model, x, name="x")[0])
     return _as_array(torch.stack([read_all(x).reshape(decoded.shape), decoded]))
 
 
@@ -148,6 +145,6 @@ def _decode_grid(
 
 
 def _as_array(images: Tensor) -> FloatArray:
-    check_channels(images)
-    array: FloatArray = images.clamp(0, 1).numpy()
+    check_grid(images)
+    array: FloatArray = (images.clamp(0, 1) if images.ndim > 3 else images).numpy()
     return array

@@ -1,7 +1,8 @@
-"""Images laid out as one picture, with headers and gaps, as an array and as a PNG file."""
+"""Images, or rows of a table, laid out as one picture: an array or a PNG file."""
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import TypeAlias
@@ -18,11 +19,13 @@ from pythae_gated.partitions import Partitions
 Picture: TypeAlias = npt.NDArray[np.uint8]
 
 GAP, GROUP_GAP = 2, 8  # pixels between images, and between groups of images
-MIN_SIDE = 64  # pixels, to which `save_png` and the report enlarge images
+MIN_SIDE = 64  # pixels, to which `save_png` enlarges images
+BACKGROUND, BAR, WHITE = 0.93, 0.2, 1.0
+BLANK = float("nan")  # where the grid has no image
 
 
 def tile(
-    images: Images,  # (R, C, 1 or 3, H, W) or (N, 1 or 3, H, W)
+    images: Images,  # (R, C, 1 or 3, H, W) or (N, 1 or 3, H, W); (R, C, D) or (N, D)
     *,
     rows: Images | None = None,
     columns: Images | None = None,
@@ -30,6 +33,8 @@ def tile(
     min_side: int = 1,
 ) -> Picture:  # (height, width) or (height, width, 3)
     """Lay out a grid of images as one picture.
+
+    Rows of a table, D values each, are drawn as bar charts that share one scale.
 
     Args:
         images: The grid; a single line of images, (N, ...), is laid out as a square. Pixels
@@ -49,7 +54,7 @@ def tile(
         >>> tile(np.zeros((2, 3, 3, 10, 10), dtype=np.float32), groups=[1, 1]).shape
         (28, 34, 3)
     """
-    grid = _as_grid(images)  # (R, C, channels, H, W)
+    grid = _as_grid(images)  # (R, C, channels, H, W) or (R, C, D)
     wide_rows, wide_columns = _group_starts(groups, len(grid)), list[int]()
     above, before = grid[0], grid[:, 0]
     if rows is not None:
@@ -58,12 +63,14 @@ def tile(
     if columns is not None:
         headers = _headers("columns", columns, above)
         if rows is not None:  # the corner is empty
-            headers = torch.cat([torch.ones_like(headers[:1]), headers])
+            headers = torch.cat([torch.full_like(headers[:1], BLANK), headers])
         grid = torch.cat([headers[None], grid])
         wide_rows = [1, *(start + 1 for start in wide_rows)]
+    if grid.ndim == 3:
+        grid = _draw_bars(grid, max(min_side, MIN_SIDE))
     scale = math.ceil(min_side / min(grid.shape[-2:]))
     enlarged = grid.repeat_interleave(scale, -1).repeat_interleave(scale, -2)
-    return _paste(enlarged, wide_rows, wide_columns)
+    return _paste(enlarged.nan_to_num(WHITE), wide_rows, wide_columns)
 
 
 def save_png(
@@ -94,36 +101,37 @@ def save_png(
     return path
 
 
-def check_channels(images: Tensor) -> None:
-    """Refuse arrays that are not grey or colour images.
+def check_grid(images: Tensor) -> None:
+    """Refuse arrays that are neither grey or colour images nor rows of a table.
 
     Raises:
         ValueError: If the shape is neither (R, C, channels, H, W) nor (N, channels, H, W), with
-            1 or 3 channels.
+            1 or 3 channels, nor (R, C, D) nor (N, D).
     """
-    if images.ndim not in (4, 5) or images.shape[-3] not in (1, 3) or 0 in images.shape:
+    is_table = images.ndim in (2, 3)
+    is_image = images.ndim in (4, 5) and images.shape[-3] in (1, 3)
+    if not (is_table or is_image) or 0 in images.shape:
         raise ValueError(
             f"images of shape {tuple(images.shape)}: expected (R, C, channels, H, W) or "
-            "(N, channels, H, W), with 1 or 3 channels"
+            "(N, channels, H, W), with 1 or 3 channels, or rows of a table, (R, C, D) or (N, D)"
         )
 
 
-def _as_grid(images: Images) -> Tensor:  # (R, C, channels, H, W)
+def _as_grid(images: Images) -> Tensor:  # (R, C, channels, H, W) or (R, C, D)
     grid = read_all(images)
-    check_channels(grid)
-    if grid.ndim == 5:
+    check_grid(grid)
+    if grid.ndim in (3, 5):
         return grid
     width = math.ceil(math.sqrt(len(grid)))
-    height = math.ceil(len(grid) / width)
-    missing = torch.ones(height * width - len(grid), *grid.shape[1:])
-    return torch.cat([grid, missing]).reshape(height, width, *grid.shape[1:])
+    missing = grid.new_full((-len(grid) % width, *grid.shape[1:]), BLANK)
+    return torch.cat([grid, missing]).reshape(-1, width, *grid.shape[1:])
 
 
 def _headers(
     name: str,
     images: Images,
-    like: Tensor,  # (N, channels, H, W)
-) -> Tensor:  # (N, channels, H, W)
+    like: Tensor,  # (N, channels, H, W) or (N, D)
+) -> Tensor:  # as `like`
     headers = read_all(images)
     if headers.shape != like.shape:
         raise ValueError(
@@ -139,9 +147,24 @@ def _group_starts(groups: Partitions | Sequence[int] | None, rows: int) -> list[
     return list(accumulate(sizes[:-1]))
 
 
+def _draw_bars(
+    grid: Tensor,  # (R, C, D)
+    side: int,
+) -> Tensor:  # (R, C, 1, side, side)
+    """Bar charts with D bars from zero, in one scale; narrow bars are joined to fit the side."""
+    known = grid[~grid.isnan()]
+    highest, lowest = float(known.max().clamp(min=1e-6)), float(known.min().clamp(max=0))
+    resize = partial(torch.nn.functional.adaptive_max_pool1d, output_size=side)
+    top, bottom = resize(grid).clamp(min=0), -resize(-grid).clamp(min=0)  # (R, C, side)
+    levels = torch.linspace(highest, lowest, side)[:, None]  # of the lines of pixels
+    inside = (levels <= top[..., None, :]) & (levels >= bottom[..., None, :])
+    charts = torch.where(inside, BAR, BACKGROUND).where(~top.isnan()[..., None, :], BLANK)
+    return charts[:, :, None]
+
+
 def _paste(grid: Tensor, wide_rows: Sequence[int], wide_columns: Sequence[int]) -> Picture:
     height, width = (size + GAP for size in grid.shape[-2:])
-    cells = torch.nn.functional.pad(grid, (0, GAP, 0, GAP), value=1.0)
+    cells = torch.nn.functional.pad(grid, (0, GAP, 0, GAP), value=WHITE)
     pixels = cells.clamp(0, 1).mul(255).round().byte().permute(0, 3, 1, 4, 2)
     picture = pixels.flatten(2, 3).flatten(0, 1).numpy()[:-GAP, :-GAP]
     for axis, size, starts in ((0, height, wide_rows), (1, width, wide_columns)):

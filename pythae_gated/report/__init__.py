@@ -1,4 +1,4 @@
-"""A folder that shows what a model's partitions encode: pictures, results and one HTML page."""
+"""A report on what the partitions of a model encode: one HTML page, pictures and results."""
 
 from pythae_gated.report.saving import save_report
 

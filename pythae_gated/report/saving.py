@@ -1,32 +1,28 @@
-"""save_report: evaluate, draw the pictures, write the page."""
+"""Save a report: draw the figures, evaluate the model, write the page."""
 
-import base64
-from collections.abc import Mapping, Sequence
-from importlib.resources import files
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import imageio.v3 as imageio
-import jinja2
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from torch import nn
 
 from pythae_gated.datasets.images import Images, open_images
 from pythae_gated.inference import posterior, resolve_partitions
 from pythae_gated.metrics.evaluate import evaluate
-from pythae_gated.metrics.evaluation import SIGNIFICANT, Evaluation
+from pythae_gated.metrics.evaluation import ACTIVE, SIGNIFICANT, Evaluation
 from pythae_gated.metrics.factors import Factors
 from pythae_gated.partitions import Partitions
-from pythae_gated.plots.chart import importance_chart
-from pythae_gated.plots.layout import check_channels
-from pythae_gated.report.pictures import COLUMNS, ROWS, SPAN, plan
+from pythae_gated.plots.layout import check_grid
+from pythae_gated.report.figures import COLUMNS, ROWS, SPAN, draw_chart, draw_figures
+from pythae_gated.report.predictions import read_predictions
 
 PAGE, EVALUATION, CHART = "report.html", "evaluation.json", "importance.png"
-CHART_DPI = 144  # twice the resolution of the page
 
 
 def save_report(
     model: nn.Module,
-    data: Images,  # (N, 1 or 3, H, W)
+    data: Images,  # (N, 1 or 3, H, W) or (N, D)
     factors: Factors,
     folder: str | Path,
     *,
@@ -50,7 +46,7 @@ def save_report(
 
     Args:
         model: Any Pythae VAE, gated or not.
-        data: Images to evaluate on: uint8, which is divided by 255, or float.
+        data: Images or rows of a table to evaluate on: uint8, which is divided by 255, or float.
         factors: Name -> (N,) values, or an array (N, F); see `evaluate`.
         folder: Created if missing; other files in it are kept.
         partitions: Name -> size, for an ungated model; None: the model's own.
@@ -86,47 +82,36 @@ def save_report(
         partitions = evaluation.partitions
     reader = open_images(data if test is None else test[0])
     shown = reader.read(range(min(len(reader), ROWS + COLUMNS))).cpu()
-    check_channels(shown)
+    check_grid(shown)
     resolved = resolve_partitions(model, partitions, posterior(model, shown[:1])[0].shape[1])
-    figures = plan(model, resolved, shown, open_images(data), seed)
+    figures = list(draw_figures(model, resolved, shown, open_images(data), seed))
     if not overwrite:
         _check_free(folder, [PAGE, EVALUATION, CHART, *(figure.file for figure in figures)])
     if evaluation is None:
         evaluation = evaluate(
-            model,
-            data,
-            factors,
-            partitions=resolved,
-            intended=intended,
-            draws=draws,
-            test=test,
-            unknown=unknown,
-            seed=seed,
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    evaluation.save(folder / EVALUATION)
-    drawn = []
+            model, data, factors, partitions=resolved, intended=intended, draws=draws, test=test,
+            unknown=unknown, seed=seed,
+        )  # fmt: skip
+    figures += draw_chart(evaluation)
+    evaluation.save(folder / EVALUATION)  # creates the folder
     for figure in figures:
-        imageio.imwrite(folder / figure.file, figure.draw())
-        drawn.append(vars(figure) | _image(folder / figure.file, 1))
+        (folder / figure.file).write_bytes(figure.png)
     name = type(model).__name__
-    page = _template().render(
-        title=f"What {name} has learned" if title is None else title,
+    predictions = {part: read_predictions(evaluation, part) for part in resolved.names}
+    page = _render(
+        title=f"What the partitions of {name} encode" if title is None else title,
         model=name,
         shape=shown.shape[1:],
-        values=shown[0].numel(),
-        e=evaluation,
-        significant=SIGNIFICANT,
-        span=SPAN,
-        figures=drawn,
-        chart=_save_chart(folder / CHART, evaluation),
-        evaluation_file=EVALUATION,
+        evaluation=evaluation,
+        predictions=predictions,
+        assigned=[predictions[part][factor] for factor, part in evaluation.intended.items()],
+        figures={figure.file: figure for figure in figures},
     )
     (folder / PAGE).write_text(page, encoding="utf-8")
     return folder / PAGE
 
 
-def _check_free(folder: Path, names: Sequence[str]) -> None:
+def _check_free(folder: Path, names: Iterable[str]) -> None:
     taken = [name for name in names if (folder / name).exists()]
     if taken:
         more = ", ..." if len(taken) > 3 else ""
@@ -136,25 +121,13 @@ def _check_free(folder: Path, names: Sequence[str]) -> None:
         )
 
 
-def _template() -> jinja2.Template:
-    source = files("pythae_gated.report").joinpath("page.html.j2").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+def _render(**values: Any) -> str:
+    environment = Environment(
+        loader=PackageLoader("pythae_gated.report", ""),
+        autoescape=True,  # names of partitions and factors are the user's
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    return environment.from_string(source)
-
-
-def _image(png: Path, scale: float) -> dict[str, Any]:
-    """The width and the source of a picture on the page."""
-    source = "data:image/png;base64," + base64.b64encode(png.read_bytes()).decode("ascii")
-    return {"width": int(scale * imageio.improps(png).shape[1]), "source": source}
-
-
-def _save_chart(path: Path, evaluation: Evaluation) -> dict[str, Any] | None:
-    """The chart; None without matplotlib."""
-    try:
-        chart = importance_chart(evaluation)
-    except ImportError:
-        return None
-    chart.savefig(path, dpi=CHART_DPI)
-    return {"kind": "chart", "partition": "", "file": CHART, **_image(path, 0.5)}
+    template = environment.get_template("page.html.j2")
+    return template.render(active=ACTIVE, significant=SIGNIFICANT, span=SPAN, **values)

@@ -4,10 +4,6 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 import torch
-from pythae.models import VAE, VAEConfig
-from pythae.models.base.base_utils import ModelOutput
-from pythae.models.nn import BaseDecoder, BaseEncoder
-from torch import nn
 
 from pythae_gated.errors import PartitionError
 from pythae_gated.metrics import evaluate
@@ -19,37 +15,15 @@ from pythae_gated.plots import (
     traversals,
     variations,
 )
+from tests.support.pixels import make_pixel_vae
 
 SIZES = {"pose": 1, "person": 3}
-
-
-class PixelEncoder(BaseEncoder):
-    log_var = 0.0
-
-    def __init__(self):
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(1))
-
-    def forward(self, x):
-        assert not torch.is_grad_enabled()
-        assert not self.training
-        mu = x.flatten(1) * self.scale
-        return ModelOutput(embedding=mu, log_covariance=torch.full_like(mu, self.log_var))
-
-
-class PixelDecoder(BaseDecoder):
-    def forward(self, z):
-        assert not torch.is_grad_enabled()
-        assert not self.training
-        return ModelOutput(reconstruction=z.reshape(-1, 1, 2, 2))
 
 
 @pytest.fixture
 def model():
     """Each of the four pixels is a latent dimension."""
-    config = VAEConfig(input_dim=(1, 2, 2), latent_dim=4)
-    model = VAE(config, encoder=PixelEncoder(), decoder=PixelDecoder())
-    return model.train()
+    return make_pixel_vae().train()
 
 
 def images(count, seed=0):
@@ -69,7 +43,7 @@ class TestTraversals:
         assert model.training
 
     def test_from_the_priors_mean(self, model):
-        grid = traversals(model, steps=5, span=0.5, partitions=SIZES)
+        grid = traversals(model, steps=5, span=0.5)
         assert grid.sum() == 4 * (0.25 + 0.5)
         assert (grid[2, -1].flatten() == [0, 0, 0.5, 0]).all()
 
@@ -78,17 +52,17 @@ class TestTraversals:
         assert (traversals(model, x) == traversals(model, x[0])).all()
 
     @pytest.mark.parametrize(
-        ("arguments", "error", "match"),
+        ("arguments", "match"),
         [
-            ({"steps": 1}, ValueError, "steps=1"),
-            ({"span": 0.0}, ValueError, "span=0.0"),
-            ({"x": images(2)}, ValueError, "x has 2 images: expected one"),
-            ({"partitions": {"pose": 5}}, PartitionError, "sum to 5"),
-            ({"data": images(1)}, ValueError, "data has 1 image: expected at least 2"),
+            ({"steps": 1}, "steps=1"),
+            ({"span": 0.0}, "span=0.0"),
+            ({"x": images(2)}, "x has 2 images: expected one"),
+            ({"x": np.zeros((1, 3, 2))}, r"x has shape \(1, 1, 3, 2\): expected \(N, 1, 2, 2\)"),
+            ({"data": images(1)}, "data has 1 image: expected at least 2"),
         ],
     )
-    def test_bad_input(self, model, arguments, error, match):
-        with pytest.raises(error, match=match):
+    def test_bad_input(self, model, arguments, match):
+        with pytest.raises(ValueError, match=match):
             traversals(model, **arguments)
 
 
@@ -132,13 +106,9 @@ class TestVariations:
             variations(model, images(1), "pose")
 
 
-def test_neither_grey_nor_colour(model):
-    class TwoChannels(PixelDecoder):
-        def forward(self, z):
-            return ModelOutput(reconstruction=z.reshape(-1, 2, 1, 2))
-
-    model.decoder = TwoChannels()
-    with pytest.raises(ValueError, match=r"\(4, 7, 2, 1, 2\).*with 1 or 3 channels"):
+def test_neither_grey_nor_colour():
+    model = make_pixel_vae(channels=2)
+    with pytest.raises(ValueError, match=r"\(4, 7, 2, 2, 2\).*with 1 or 3 channels"):
         traversals(model)
 
 
@@ -171,6 +141,10 @@ class TestSwaps:
         with pytest.raises(PartitionError, match="'pose'"):
             swap_grid(model, images(2), images(2), "pose")
 
+    def test_partitions_of_another_size(self, model):
+        with pytest.raises(PartitionError, match="sum to 5"):
+            swap_grid(model, images(2), images(2), "pose", partitions={"pose": 5})
+
 
 def test_reconstructions_below_their_originals(model):
     x = (images(3) * 255).astype(np.uint8)
@@ -178,6 +152,30 @@ def test_reconstructions_below_their_originals(model):
     assert grid.shape == (2, 3, 1, 2, 2)
     np.testing.assert_allclose(grid[0], x / 255, rtol=1e-6)
     np.testing.assert_allclose(grid[1], x / 255, rtol=1e-6)
+
+
+class TestTables:
+    """A VAE of rows of four values, which are its codes."""
+
+    @pytest.fixture
+    def model(self):
+        return make_pixel_vae(input_dim=(4,)).train()
+
+    def test_values_are_not_clipped(self, model):
+        x = np.array([5.0, -5.0, 0.0, 2.0], dtype=np.float32)
+        grid = traversals(model, x, steps=3, span=2.0)
+        assert grid.shape == (4, 3, 4)
+        assert (grid[0, 0] == [-2, -5, 0, 2]).all()
+        assert (traversals(model, x[None], steps=3, span=2.0) == grid).all()
+
+    def test_swaps_variations_and_reconstructions(self, model):
+        rows, columns = images(2).reshape(2, 4) + 3, images(3, seed=1).reshape(3, 4) - 3
+        swapped = swap_grid(model, rows, columns, "pose", partitions=SIZES)
+        assert (swapped[1, 2] == [rows[1, 0], *columns[2, 1:]]).all()
+        varied = variations(model, rows, "pose", n=5, partitions=SIZES)
+        assert varied.shape == (2, 5, 4)
+        assert (varied[..., 1:] == rows[:, None, 1:]).all()
+        np.testing.assert_allclose(reconstructions(model, rows), [rows, rows])
 
 
 class TestImportanceChart:

@@ -34,11 +34,17 @@ class TestTile:
     def test_a_single_line_of_images_becomes_a_square(self):
         assert tile(np.zeros((5, 1, 4, 4), dtype=np.float32)).shape == (2 * 4 + 2, 3 * 4 + 2 * 2)
 
+    def test_small_images_are_enlarged_and_gaps_are_not(self):
+        grid = np.random.default_rng(0).uniform(size=(2, 3, 1, 5, 4))
+        enlarged = grid.repeat(3, -1).repeat(3, -2)  # from 4 to 12 pixels, at least 10
+        assert (tile(grid, min_side=10) == tile(enlarged)).all()
+
     @pytest.mark.parametrize(
         ("arguments", "match"),
         [
             ({"images": np.zeros((2, 2, 2, 4, 4))}, r"\(2, 2, 2, 4, 4\).*with 1 or 3 channels"),
-            ({"images": np.zeros((4, 4))}, r"\(4, 4\)"),
+            ({"images": np.zeros((1, 2, 2, 1, 4, 4))}, r"\(1, 2, 2, 1, 4, 4\): expected \(R, C"),
+            ({"images": np.zeros((2, 2, 4)), "rows": np.zeros((2, 3))}, r"expected \(2, 4\)"),
             ({"images": np.full((2, 1, 4, 4), np.nan)}, "image 0 contains NaN"),
             ({"rows": np.zeros((3, 1, 4, 4))}, r"rows has shape \(3, 1, 4, 4\)"),
             ({"columns": np.zeros((2, 1, 4, 5))}, r"expected \(2, 1, 4, 4\)"),
@@ -48,6 +54,41 @@ class TestTile:
     def test_bad_input(self, arguments, match):
         with pytest.raises(ValueError, match=match):
             tile(**{"images": np.zeros((2, 2, 1, 4, 4)), **arguments})
+
+
+class TestTables:
+    """Rows of a table, drawn as bar charts."""
+
+    def test_a_bar_per_value_from_zero_in_one_scale(self):
+        picture = tile(np.array([[[1.0, 0.5, -1.0, 0.0]], [[0.0, 0.0, 0.0, -0.5]]]))
+        assert picture.shape == (64 + 2 + 64, 64)
+        bars, others = picture < 128, (picture > 128) & (picture < 255)
+        assert (bars | others)[:64].all()
+        # 64 lines of pixels go from 1 to -1, and four bars are 16 pixels wide
+        assert bars[:64].sum(0).tolist() == [32] * 16 + [16] * 16 + [32] * 16 + [0] * 16
+        assert bars[:32, :16].all()
+        assert bars[32:64, 32:48].all()
+        assert bars[66:].sum(0).tolist() == [0] * 48 + [16] * 16
+
+    def test_headers_have_the_same_scale_and_the_corner_is_empty(self):
+        grid, headers = np.full((1, 1, 3), 0.5), np.ones((1, 3))
+        picture = tile(grid, rows=headers, columns=headers)
+        assert (picture[:64, :64] == 255).all()
+        assert (picture[72:, :64] < 128).all()
+        assert (picture[72:104, 72:] > 128).all()
+        assert (picture[104:, 72:] < 128).all()
+
+    def test_more_values_than_pixels(self):
+        spectrum = np.zeros((1, 1, 1000))
+        spectrum[0, 0, 500] = 1.0
+        bars = tile(spectrum, min_side=100) < 128
+        assert bars.shape == (100, 100)
+        assert np.flatnonzero(bars[:-1].any(0)).tolist() == [50]
+
+    def test_a_single_line_of_rows_becomes_a_square(self):
+        picture = tile(np.zeros((5, 7), dtype=np.float32))
+        assert picture.shape == (2 * 64 + 2, 3 * 64 + 2 * 2)
+        assert (picture[66:, 132:] == 255).all()
 
 
 class TestSaving:

@@ -8,15 +8,13 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 import torch
-from pythae.models import AE, VAE, AEConfig, VAEConfig
-from pythae.models.base.base_utils import ModelOutput
-from pythae.models.nn import BaseDecoder, BaseEncoder
-from torch import nn
+from pythae.models import AE, AEConfig
 
 from pythae_gated import GatedVAE, GatedVAEConfig
 from pythae_gated.errors import PartitionError
 from pythae_gated.metrics import Evaluation, evaluate
 from pythae_gated.report import save_report
+from tests.support.pixels import make_pixel_vae
 
 SIZES = {"pose": 1, "person": 3}
 INTENDED = {"yaw": "pose", "age": "person"}
@@ -25,26 +23,6 @@ PICTURES = [
     "swap_2_person.png", "traversals_1_pose.png", "traversals_2_person.png",
     "variations_1_pose.png", "variations_2_person.png",
 ]  # fmt: skip
-
-
-class PixelEncoder(BaseEncoder):
-    def __init__(self):
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(1))
-
-    def forward(self, x):
-        mu = x.flatten(1)[:, :4] * self.scale
-        return ModelOutput(embedding=mu, log_covariance=torch.full_like(mu, -12.0))
-
-
-class PixelDecoder(BaseDecoder):
-    def __init__(self, channels=1):
-        super().__init__()
-        self.channels = channels
-
-    def forward(self, z):
-        x = z.reshape(-1, 1, 2, 2).repeat(1, self.channels, 1, 1)
-        return ModelOutput(reconstruction=x)
 
 
 class Page(HTMLParser):
@@ -71,16 +49,9 @@ class Page(HTMLParser):
         self.text += data
 
 
-def make(cls=VAE, channels=1, **config):
-    model_config = (GatedVAEConfig if cls is GatedVAE else VAEConfig)(
-        input_dim=(channels, 2, 2), latent_dim=4, **config
-    )
-    return cls(model_config, encoder=PixelEncoder(), decoder=PixelDecoder(channels))
-
-
 @pytest.fixture
 def model():
-    return make()
+    return make_pixel_vae(log_var=-12.0)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +64,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def found(data):
-    return evaluate(make(), *data, partitions=SIZES, intended=INTENDED)
+    return evaluate(make_pixel_vae(log_var=-12.0), *data, partitions=SIZES, intended=INTENDED)
 
 
 class TestFolder:
@@ -158,7 +129,9 @@ class TestFolder:
 
 class TestModels:
     def test_colour_and_uint8_of_a_gated_model(self, data, tmp_path):
-        model = make(GatedVAE, 3, partitions=SIZES, rest=["person"])
+        model = make_pixel_vae(
+            GatedVAE, GatedVAEConfig, channels=3, partitions=SIZES, rest=["person"]
+        )
         images = (np.repeat(data[0], 3, axis=1) * 255).astype(np.uint8)
         text = Page(save_report(model, images, data[1], tmp_path)).text
         assert "GatedVAE for images of 3 x 2 x 2; 4 latent dimensions" in text
@@ -178,6 +151,16 @@ class TestModels:
         save_report(model, *data, tmp_path, test=test, evaluation=found)
         picture = imageio.imread(tmp_path / "reconstructions.png")
         assert set(np.unique(picture)) == {102, 255}  # 0.4, and the gaps
+
+    def test_tables_are_drawn_as_bar_charts(self, data, tmp_path):
+        rows = 3 * data[0].reshape(80, 4) - 1
+        model = make_pixel_vae(input_dim=(4,), log_var=-12.0)
+        page = Page(save_report(model, rows, data[1], tmp_path, partitions=SIZES))
+        assert sorted(name for name, _ in page.images) == PICTURES
+        assert "VAE for tables of 4 columns" in page.text
+        assert "one bar per column" in page.text
+        assert "images" not in page.text
+        assert imageio.imread(tmp_path / "reconstructions.png").shape == (2 * 96 + 2, 8 * 98 - 2)
 
     def test_neither_grey_nor_colour(self, model, tmp_path):
         with pytest.raises(ValueError, match=r"\(9, 2, 2, 2\).*with 1 or 3 channels"):
@@ -202,16 +185,18 @@ class TestModels:
 
 def test_names_are_escaped(model, data, tmp_path):
     images, factors = data
-    nasty = '<script>alert("$x")</script>'
-    sizes = {nasty: 1, "a/b & c": 2, "a/b_& c": 1}
+    script, partition = "<script>alert(1)</script>", "<img src=\"$x\" onerror='alert(2)'>"
+    sizes = {partition: 1, "a/b & c": 2, "a/b_& c": 1}
     path = save_report(
-        model, images, {"<b>": factors["yaw"]}, tmp_path,
-        partitions=sizes, intended={"<b>": nasty}, title="<i>",
+        model, images, {script: factors["yaw"], "<b>": factors["age"]}, tmp_path,
+        partitions=sizes, intended={script: partition}, title="<i>",
     )  # fmt: skip
     page = Page(path)
     assert not page.tags & {"script", "i"}
-    assert page.text.count(nasty) > 3
-    assert "<b> (R²" in page.text
+    assert len(page.images) == 12
+    assert page.text.count(partition) > 3
+    assert f"{script} (R²" in page.text
+    assert "<b> (accuracy" in page.text
     assert (tmp_path / "swap_2_a_b_c.png").exists()
     assert (tmp_path / "swap_3_a_b_c.png").exists()
 
@@ -221,41 +206,64 @@ class TestSentences:
     def leaking(self, found) -> Evaluation:
         return dataclasses.replace(
             found,
-            scores={"pose": {"yaw": 0.99, "age": 0.55}, "person": {"yaw": 0.5, "age": 0.97}},
-            share={"pose": {"yaw": 1.0, "age": 0.2}, "person": {"yaw": 0.0, "age": 0.8}},
+            scores={"pose": {"yaw": 0.99, "age": 0.52}, "person": {"yaw": 0.3, "age": 0.97}},
             chance={"yaw": 0.0, "age": 0.5},
             p_values={name: {"yaw": 0.005, "age": 0.005} for name in SIZES},
-            leakage={"yaw": 0.5, "age": 0.1},
-            kl=np.array([3.0, 0.01, 0.01, 0.01]),
+            leakage={"yaw": 0.5, "age": 0.05},
         )
 
     @pytest.fixture
-    def page(self, model, data, tmp_path):
+    def read(self, model, data, tmp_path):
         def text(evaluation):
             path = save_report(model, *data, tmp_path, evaluation=evaluation, overwrite=True)
             return " ".join(Page(path).text.split())
 
         return text
 
-    def test_what_a_partition_predicts(self, page, leaking):
-        text = page(leaking)
-        assert "pose predicts yaw (R² 0.99)." in text
-        expected = "person predicts age (accuracy 0.97, chance 0.50); partly yaw (R² 0.50)."
+    def test_what_a_partition_predicts(self, read, leaking):
+        text = read(leaking)
+        assert "pose predicts yaw (R² 0.99); age near chance." in text
+        expected = (
+            "person predicts age (accuracy 0.97, chance 0.50); weakly predicts yaw (R² 0.30)."
+        )
         assert expected in text
-        noise = dataclasses.replace(leaking, scores=dict.fromkeys(SIZES, leaking.chance))
-        assert "pose predicts no factor much better than chance." in page(noise)
 
-    def test_verdict(self, page, leaking):
+    def test_the_best_factor_comes_first(self, read, leaking):
+        scores = {"pose": {"yaw": 0.6, "age": 0.99}, "person": leaking.scores["person"]}
+        text = read(dataclasses.replace(leaking, scores=scores))
+        assert "pose predicts age (accuracy 0.99, chance 0.50) and yaw (R² 0.60)." in text
+
+    def test_a_score_that_may_be_chance_is_not_a_prediction(self, read, leaking):
+        p_values = {"pose": {"yaw": 0.02, "age": 0.3}, "person": leaking.p_values["person"]}
+        text = read(dataclasses.replace(leaking, p_values=p_values))
+        assert "pose predicts no factor much better than chance." in text
+        assert "(0.99)" in text
+
+    def test_the_verdict_names_what_is_encoded_and_what_leaks(self, read, leaking):
         assert (
-            "Encoded in the assigned partition (share of importance): yaw 1.00. Encoded there "
-            "only in part: age 0.80. Also predicted from other partitions (leakage): yaw 0.50."
-        ) in page(leaking)
-        kept = dataclasses.replace(leaking, intended={"yaw": "pose"}, leakage={"yaw": 0.0})
-        assert "Encoded there only in part" not in page(kept)
-        assert "(leakage)" not in page(kept)
-        nothing = dataclasses.replace(leaking, intended={}, leakage={})
-        assert "No factor was assigned to a partition." in page(nothing)
+            "Predicted from the assigned partition: yaw (R² 0.99) and age (accuracy 0.97, chance "
+            "0.50). Also predicted from the other partitions (leakage): yaw (0.50). What"
+        ) in read(leaking)
 
-    def test_a_partition_that_is_not_used_is_marked(self, model, data, leaking, tmp_path):
-        text = Page(save_report(model, *data, tmp_path, evaluation=leaking)).text
-        assert text.count("so it is hardly used") == 1
+    def test_the_verdict_names_what_is_not_encoded(self, read, leaking):
+        weak = {name: {**scores, "yaw": 0.04} for name, scores in leaking.scores.items()}
+        assert (
+            "Predicted from the assigned partition: age (accuracy 0.97, chance 0.50). Not or only "
+            "weakly predicted from it: yaw (R² 0.04). What"
+        ) in read(dataclasses.replace(leaking, scores=weak, leakage={"yaw": 0.02, "age": 0.05}))
+
+    def test_the_verdict_without_assigned_factors(self, read, leaking):
+        text = read(dataclasses.replace(leaking, intended={}, leakage={}))
+        assert "No factor was assigned to a partition (intended)" in text
+        assert "leakage" not in text
+        assert "orange" not in text
+
+    def test_a_collapsed_partition_is_marked(self, read, leaking):
+        assert "Posterior collapse" not in read(leaking)
+        variance = np.array([1.0, 0.01, 0.0, 0.001])
+        text = read(dataclasses.replace(leaking, mean_variance=variance))
+        assert text.count("Posterior collapse: the partition encodes nothing.") == 1
+
+    def test_all_metrics_are_listed(self, read, leaking):
+        text = read(dataclasses.replace(leaking, metrics={"new_score": 0.25, "sap": None}))
+        assert "new score0.25 sap-" in text
