@@ -19,7 +19,7 @@ from pythae.trainers.training_callbacks import TrainingCallback
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from pythae_gated.datasets.images import Images
+from pythae_gated.datasets.images import Images, open_images
 from pythae_gated.metrics.evaluate import evaluate
 from pythae_gated.metrics.evaluation import Evaluation
 from pythae_gated.metrics.factors import Factors, as_columns
@@ -97,8 +97,8 @@ class EvaluationCallback(TrainingCallback):
     ) -> None:
         _check_count("every", every)
         signature(evaluate).bind(None, data, factors, **options)
-        self.data = data
-        self.factors = as_columns(factors, len(data))
+        self.data = open_images(data)  # checked once, not at each evaluation
+        self.factors = as_columns(factors, len(self.data))
         self.every = every
         self.path = path
         self.options = options

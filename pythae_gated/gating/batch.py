@@ -65,9 +65,9 @@ def check_pair(
     return data, target, gate
 
 
-def warn_about_data(model: Any, data: Tensor, has_pairs: bool) -> None:
+def warn_about_data(model: Any, partitions: Partitions, data: Tensor, has_pairs: bool) -> None:
     """Warn about data without pairs, or with values that the decoder cannot reach."""
-    name, names = type(model).__name__, model.partitions.names
+    name, names = type(model).__name__, partitions.names
     if not has_pairs and len(names) > 1:
         warnings.warn(
             f"{name} trains on images without pairs, that is as the ungated model, although it "
@@ -75,8 +75,10 @@ def warn_about_data(model: Any, data: Tensor, has_pairs: bool) -> None:
             stacklevel=4,
         )
     *_, last = model.decoder.modules()
+    if not isinstance(last, nn.Sigmoid):
+        return
     low, high = float(data.detach().min()), float(data.detach().max())
-    if isinstance(last, nn.Sigmoid) and (low < 0 or high > 1):
+    if low < 0 or high > 1:
         warnings.warn(
             f"the data is between {low:.3g} and {high:.3g}, and the decoder ends in a Sigmoid, as "
             "Pythae's default does: values outside [0, 1] cannot be reconstructed; rescale the "

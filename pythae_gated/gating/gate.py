@@ -9,6 +9,7 @@ from pythae.models.base.base_utils import ModelOutput
 from torch import Tensor, nn
 
 from pythae_gated.errors import GateError
+from pythae_gated.partitions import Partitions
 
 # Losses that are a mean over images: on 2B rows, the mean of the losses of both directions.
 _MEANS_OVER_IMAGES = tuple(parent.loss_function for parent in (VAE, BetaVAE, DisentangledBetaVAE))
@@ -50,28 +51,30 @@ def gate_gradient(
     return torch.where(mask, z, z.detach())
 
 
-def input_scheme(model: Any, target: Tensor, gate: Tensor) -> dict[str, Any]:
+def input_scheme(
+    model: Any, partitions: Partitions, target: Tensor, gate: Tensor
+) -> dict[str, Any]:
     """The attributes that differ for `"input"`: x is gated, decoded and compared with t."""
     loss = model.loss_function
 
     def target_loss(recon_x: Tensor, x: Tensor, *args: Any, **kwargs: Any) -> Any:
         return loss(recon_x, target, *args, **kwargs)
 
-    mask = model.partitions.expand(gate)
+    mask = partitions.expand(gate)
     return {"encoder": _gated(model.encoder, mask), "loss_function": target_loss}
 
 
-def target_scheme(model: Any, gate: Tensor) -> dict[str, Any]:
+def target_scheme(model: Any, partitions: Partitions, gate: Tensor) -> dict[str, Any]:
     """The attributes that differ for `"target"`: x and t as 2B rows, paired in both directions.
 
     Row i of the decoder's input has its own code without gradient (zero in the rest) in the
     closed partitions, and its partner's in the open ones: it reconstructs its own image.
     """
-    mask = model.partitions.expand(torch.cat([gate, gate]))
+    mask = partitions.expand(torch.cat([gate, gate]))
     decoder, loss, n = model.decoder, model.loss_function, len(gate)
 
     def decode_exchanged(z: Tensor) -> Any:
-        own = model.partitions.zero_rest(z.detach())
+        own = partitions.zero_rest(z.detach())
         return decoder(torch.where(mask, z.roll(n, 0), own))
 
     def mean_loss(recon_x: Tensor, x: Tensor, *codes: Any, **kwargs: Any) -> tuple[Any, ...]:

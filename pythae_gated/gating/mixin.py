@@ -138,15 +138,16 @@ class GatedMixin(_Parent):
         has_pairs = target is not None or gate is not None
         if self.training and not self._data_seen:
             self._data_seen = True
-            warn_about_data(self, inputs["data"], has_pairs)
+            warn_about_data(self, partitions, inputs["data"], has_pairs)
         if not has_pairs:
             return super().forward(inputs, **kwargs)
         data, target, gate = check_pair(inputs["data"], target, gate, partitions)
         if self.model_config.closed_partitions == "input":
-            return self._parent_forward(input_scheme(self, target, gate), inputs, kwargs)
+            overrides = input_scheme(self, partitions, target, gate)
+            return self._parent_forward(overrides, inputs, kwargs)
         kwargs.setdefault("dataset_size", len(data))
         both = {**inputs, "data": torch.cat([data, target])}
-        output = self._parent_forward(target_scheme(self, gate), both, kwargs)
+        output = self._parent_forward(target_scheme(self, partitions, gate), both, kwargs)
         output["z"] = output["z"][: len(data)]
         if self.training:  # the second half of the decoder's rows were decoded from the inputs
             output["recon_x"] = output["recon_x"][len(data) :]

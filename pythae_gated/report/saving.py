@@ -80,11 +80,12 @@ def save_report(
             if value is not None:
                 raise ValueError(f"{name} and evaluation, which has its own, exclude each other")
         partitions = evaluation.partitions
-    reader = open_images(data if test is None else test[0])
+    data = open_images(data)  # once, here and in `evaluate`
+    reader = data if test is None else open_images(test[0])
     shown = reader.read(range(min(len(reader), ROWS + COLUMNS))).cpu()
     check_grid(shown)
     resolved = resolve_partitions(model, partitions, posterior(model, shown[:1])[0].shape[1])
-    figures = list(draw_figures(model, resolved, shown, open_images(data), seed))
+    figures = list(draw_figures(model, resolved, shown, data, seed))
     if not overwrite:
         _check_free(folder, [PAGE, EVALUATION, CHART, *(figure.file for figure in figures)])
     if evaluation is None:
