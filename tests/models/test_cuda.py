@@ -5,14 +5,13 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from pythae_gated import PairedDataset, Partitions
+from pythae_gated import PairedDataset
 from pythae_gated.metrics import evaluate
 from tests.support.models import MODELS, make
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 
-IMAGES = np.random.default_rng(0).random((32, 1, 4, 4), dtype=np.float32)
-PARTITIONS = Partitions({"pose": 2, "expression": 1, "identity": 3}, rest=["identity"])
+IMAGES = np.random.default_rng(0).random((200, 1, 4, 4), dtype=np.float32)
 
 
 def to_cuda(batch):
@@ -24,16 +23,16 @@ def to_cuda(batch):
 @pytest.mark.parametrize("name", MODELS)
 def test_a_step_gates_exactly(name, amp, closed):
     model = make(name, closed_partitions=closed, rest=["identity"]).cuda()
-    pairs = PairedDataset(
-        IMAGES, model.partitions, {"pose": np.arange(32) % 2}, weights={"self": 0}, seed=0
-    )
+    labels = {"pose": np.arange(200) % 2, "expression": np.arange(200) % 3}
+    weights = {"expression": 0, "self": 0}  # pairs that share the pose only
+    pairs = PairedDataset(IMAGES, model.partitions, labels, weights=weights, seed=0)
     batch = to_cuda(next(iter(DataLoader(pairs, batch_size=16))))
-    model(batch, dataset_size=32)  # the first call may allocate and synchronise
+    model(batch, dataset_size=200)  # the first call may allocate and synchronise
     if name in ("GatedVAE", "GatedBetaVAE", "GatedDIPVAE"):  # the other parents synchronise
         torch.cuda.set_sync_debug_mode("error")
     try:
         with torch.autocast("cuda", enabled=amp):
-            loss = model(batch, dataset_size=32).loss
+            loss = model(batch, dataset_size=200).loss
         loss.backward()
     finally:
         torch.cuda.set_sync_debug_mode("default")
