@@ -2,8 +2,6 @@
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -18,9 +16,9 @@ from pythae_gated.metrics.evaluation import ACTIVE, Evaluation
 from pythae_gated.metrics.factor_vae import factor_vae_score
 from pythae_gated.metrics.factors import (
     Array,
-    Factor,
     Factors,
     FloatArray,
+    LabelledCodes,
     as_factors,
     as_test_factors,
     split_rows,
@@ -34,29 +32,6 @@ from pythae_gated.metrics.partition_scores import (
 )
 from pythae_gated.metrics.sap import sap
 from pythae_gated.partitions import Partitions
-
-
-@dataclass(frozen=True, eq=False)
-class _Side:
-    """The images to fit or to test on, N of them, with factors and posterior (N, L)."""
-
-    images: ImageReader
-    factors: list[Factor]
-    mu: Tensor
-    log_var: Tensor
-
-    def take(self, rows: Array) -> "_Side":
-        factors = [factor.take(rows) for factor in self.factors]
-        return _Side(self.images.subset(rows), factors, self.mu[rows], self.log_var[rows])
-
-    def sample(self, draws: int, generator: torch.Generator) -> Tensor:  # (draws, N, L)
-        noise = torch.randn((draws, *self.mu.shape), generator=generator)
-        return self.mu + torch.exp(self.log_var / 2) * noise
-
-    def label(self, z: Tensor) -> tuple[Array, dict[str, Factor]]:  # z: (draws, N, L)
-        """Codes as rows, one set of samples after another, with their factors."""
-        rows = np.tile(np.arange(len(self.images)), len(z))
-        return z.flatten(0, 1).numpy(), {each.name: each.take(rows) for each in self.factors}
 
 
 def evaluate(
@@ -129,31 +104,32 @@ def evaluate(
         raise ValueError(f"draws={draws}: expected at least 1 sample per image")
     if groups is not None and test is not None:
         raise ValueError("groups split data, and test is given: they exclude each other")
-    encode = partial(posterior, model, batch_size=batch_size)
     images = open_images(data)
-    fitted = _Side(images, as_factors(factors, len(images), None, unknown), *encode(images))
+    read = as_factors(factors, len(images), None, unknown)
+    fitted = LabelledCodes(_encode(model, images, batch_size), read)
     if test is None:
         to_fit, to_test = split_rows(len(images), seed, groups)
+        images = images.subset(to_test)
         fitted, tested = fitted.take(to_fit), fitted.take(to_test)
     else:
         images = open_images(test[0])
-        read = as_test_factors(test[1], len(images), fitted.factors, unknown)
-        tested = _Side(images, read, *encode(images))
-    parts = resolve_partitions(model, partitions, fitted.mu.shape[1])
-    check_intended(intended or {}, [factor.name for factor in fitted.factors], parts)
-    fitted, tested = _drop_constant_factors(fitted, tested)
-    names = [factor.name for factor in fitted.factors]
+        read = as_test_factors(test[1], len(images), read, unknown)
+        tested = LabelledCodes(_encode(model, images, batch_size), read)
+    parts = resolve_partitions(model, partitions, fitted.codes.shape[2])
+    check_intended(intended or {}, [factor.name for factor in read], parts)
+    names = _names_to_evaluate(fitted, tested)
+    sides = fitted.select(names), tested.select(names)
     assigned = {name: own for name, own in (intended or {}).items() if name in names}
-    mu, log_var = tested.mu.double(), tested.log_var.double()
+    mu, log_var = torch.from_numpy(tested.codes).double().unbind(1)
     mean_variance = mu.var(dim=0, correction=0).numpy()
     _warn_of_collapse(mean_variance, parts)
 
     draws = draws if codes == "sample" else 1
     generator = torch.Generator().manual_seed(seed)
-    samples = [side.sample(draws, generator) for side in (fitted, tested)]
-    means = [fitted.mu[None], tested.mu[None]]
+    samples = [_sample(side.codes, draws, generator) for side in sides]
+    means = [torch.from_numpy(side.codes[None, :, 0]) for side in sides]
     fit_z, test_z = samples if codes == "sample" else means
-    train, held_out = fitted.label(fit_z), tested.label(test_z)
+    train, held_out = _as_rows(fit_z, sides[0]), _as_rows(test_z, sides[1])
     given: dict[str, Any] = {"test": held_out, "seed": seed}
     overall = dci(*train, **given)
     with warnings.catch_warnings():
@@ -164,7 +140,9 @@ def evaluate(
             "mig": _score_of(mig, *held_out),
             "sap": _score_of(sap, *train, **given),
             "modularity": _score_of(modularity, *held_out),
-            "factor_vae_score": _score_of(factor_vae_score, *tested.label(means[1]), seed=seed),
+            "factor_vae_score": _score_of(
+                factor_vae_score, *_as_rows(means[1], sides[1]), seed=seed
+            ),
         }
 
     def as_dict(table: FloatArray) -> dict[str, dict[str, float]]:  # (K, F)
@@ -185,32 +163,49 @@ def evaluate(
         p_values=as_dict(by_partition.p_values),
         leakage=leaks,
         metrics=metrics,
-        reconstruction_error=_mean_error(model, tested.images, samples[1][0], batch_size),
+        reconstruction_error=_mean_error(model, images, samples[1][0], batch_size),
         kl=(mu.square() + log_var.exp() - 1 - log_var).mean(dim=0).div(2).numpy(),
         mean_variance=mean_variance,
         codes=codes,
         draws=draws,
-        fitted_images=len(fitted.mu),
-        tested_images=len(tested.mu),
+        fitted_images=len(fitted.codes),
+        tested_images=len(tested.codes),
     )
 
 
-def _drop_constant_factors(fitted: _Side, tested: _Side) -> tuple[_Side, _Side]:
-    """Leave out factors that cannot be evaluated, with a warning, unless it is all of them."""
-    kept = []
+def _encode(model: nn.Module, images: ImageReader, batch_size: int) -> Array:
+    """Mean and log-variance of the posterior of each image, (N, 2, L)."""
+    return torch.stack(posterior(model, images, batch_size), dim=1).numpy()
+
+
+def _sample(encoded: Array, draws: int, generator: torch.Generator) -> Tensor:  # (draws, N, L)
+    mu, log_var = torch.from_numpy(encoded).unbind(1)
+    noise = torch.randn((draws, *mu.shape), generator=generator)
+    return mu + torch.exp(log_var / 2) * noise
+
+
+def _as_rows(
+    z: Tensor,  # (draws, N, L)
+    labelled: LabelledCodes,
+) -> tuple[Array, dict[str, Array]]:  # (draws * N, L), and factors of as many rows
+    """Codes as rows, one set of samples after another, with their factors."""
+    rows = np.tile(np.arange(z.shape[1]), len(z))
+    factors = {each.name: np.ma.array(each.values, mask=~each.known) for each in labelled.factors}
+    return z.flatten(0, 1).numpy(), {name: values[rows] for name, values in factors.items()}
+
+
+def _names_to_evaluate(fitted: LabelledCodes, tested: LabelledCodes) -> list[str]:
+    """Names of the factors, but those that cannot be evaluated; these give a warning."""
+    left_out = {}
     for fit, held_out in zip(fitted.factors, tested.factors, strict=True):
         if len(np.unique(fit.known_values)) < 2:
-            why = "takes fewer than 2 values in the images to fit"
+            left_out[fit.name] = "takes fewer than 2 values in the images to fit"
         elif held_out.known.sum() < 2:
-            why = "is known in fewer than 2 images to test"
-        else:
-            kept.append((fit, held_out))
-            continue
-        warnings.warn(f"factor {fit.name!r} {why}: left out", stacklevel=3)
-    if not kept:  # the metrics refuse them
-        return fitted, tested
-    fits, held_outs = (list(factors) for factors in zip(*kept, strict=True))
-    return replace(fitted, factors=fits), replace(tested, factors=held_outs)
+            left_out[fit.name] = "is known in fewer than 2 images to test"
+    for name, why in left_out.items():
+        warnings.warn(f"factor {name!r} {why}: left out", stacklevel=3)
+    names = [factor.name for factor in fitted.factors]
+    return [name for name in names if name not in left_out] or names  # the metrics refuse all
 
 
 def _warn_of_collapse(mean_variance: FloatArray, partitions: Partitions) -> None:

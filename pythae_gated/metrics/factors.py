@@ -1,8 +1,8 @@
 """Codes and factors as every metric takes them, and the rows to fit and to test on."""
 
 import warnings
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -33,18 +33,13 @@ class Factor:
     discrete: bool
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """(N,)."""
-        return self.values.shape
-
-    @property
     def known_values(self) -> Array:
         """The known values, in order."""
         return self.values[self.known]
 
     def take(self, rows: Array) -> "Factor":
         """The same factor in these rows."""
-        return Factor(self.name, self.values[rows], self.known[rows], self.discrete)
+        return replace(self, values=self.values[rows], known=self.known[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +52,10 @@ class LabelledCodes:
     def take(self, rows: Array) -> "LabelledCodes":
         """These rows only."""
         return LabelledCodes(self.codes[rows], [factor.take(rows) for factor in self.factors])
+
+    def select(self, names: Collection[str]) -> "LabelledCodes":
+        """The same codes with these factors only."""
+        return replace(self, factors=[each for each in self.factors if each.name in names])
 
 
 def as_columns(factors: Factors, rows: int) -> dict[str, Any]:
@@ -81,9 +80,7 @@ def as_columns(factors: Factors, rows: int) -> dict[str, Any]:
         kept = np.array(factors, dtype=object) if isinstance(factors, (list, tuple)) else factors
         table: Array = np.asanyarray(kept)  # keeps a mask
         if table.ndim != 2:
-            raise ValueError(
-                f"factors of shape {table.shape}: expected (N, F), or a mapping name -> (N,)"
-            )
+            raise ValueError(f"factors of shape {table.shape}: expected (N, F), or name -> (N,)")
         columns = {str(column): table[:, column] for column in range(table.shape[1])}
     if not columns:
         raise ValueError("there are no factors")
@@ -102,7 +99,7 @@ def as_factors(
     entries and the values of `unknown` are unknown.
 
     Args:
-        factors: As for `as_columns`; or name -> `Factor`, which are returned.
+        factors: As for `as_columns`.
         rows: N, the expected number of rows.
         discrete: Names of the discrete factors; None: by their dtype.
         unknown: A label, or several, that mean unknown; or a mapping factor -> these.
@@ -114,15 +111,12 @@ def as_factors(
     Warns:
         UserWarning: If a value of `unknown` occurs in no label.
     """
-    columns = as_columns(factors, rows)
-    if all(isinstance(values, Factor) for values in columns.values()):
-        return list(columns.values())
-    read = read_factors(columns, unknown)
+    read = read_factors(as_columns(factors, rows), unknown)
     if discrete is None:
         discrete = [name for name, (values, _) in read.items() if values.dtype.kind != "f"]
     chosen = set(discrete)
-    for name in chosen - columns.keys():
-        raise ValueError(f"discrete has {name!r}; the factors are {', '.join(columns)}")
+    for name in chosen - read.keys():
+        raise ValueError(f"discrete has {name!r}; the factors are {', '.join(read)}")
     return [_as_factor(name, *labels, name in chosen) for name, labels in read.items()]
 
 
