@@ -7,22 +7,14 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pythae_gated.datasets.images import ImageReader, Images, open_images
 from pythae_gated.inference import decode, posterior, resolve_partitions
 from pythae_gated.metrics.dci import dci
 from pythae_gated.metrics.evaluation import ACTIVE, Evaluation
 from pythae_gated.metrics.factor_vae import factor_vae_score
-from pythae_gated.metrics.factors import (
-    Array,
-    Factors,
-    FloatArray,
-    LabelledCodes,
-    as_factors,
-    as_test_factors,
-    split_rows,
-)
+from pythae_gated.metrics.factors import Array, Factors, LabelledCodes, as_factors, split_rows
 from pythae_gated.metrics.information import mig, modularity
 from pythae_gated.metrics.partition_scores import (
     check_intended,
@@ -82,8 +74,8 @@ def evaluate(
 
     Warns:
         UserWarning: If a factor takes a single value (it is left out), a class is only in the
-            images to test, a value of `unknown` occurs in no label, or all units of a partition
-            have collapsed.
+            images to test, a value of `unknown` occurs in no label, or in several factors
+            although `unknown` is not a mapping, or all units of a partition have collapsed.
 
     Reference:
         Eastwood and Williams, "A Framework for the Quantitative Evaluation of Disentangled
@@ -113,12 +105,11 @@ def evaluate(
         fitted, tested = fitted.take(to_fit), fitted.take(to_test)
     else:
         images = open_images(test[0])
-        read = as_test_factors(test[1], len(images), read, unknown)
-        tested = LabelledCodes(_encode(model, images, batch_size), read)
+        tested = fitted.label_alike(_encode(model, images, batch_size), test[1], unknown)
     parts = resolve_partitions(model, partitions, fitted.codes.shape[2])
     check_intended(intended or {}, [factor.name for factor in read], parts)
     names = _names_to_evaluate(fitted, tested)
-    sides = fitted.select(names), tested.select(names)
+    fitted, tested = fitted.select(names), tested.select(names)
     assigned = {name: own for name, own in (intended or {}).items() if name in names}
     mu, log_var = torch.from_numpy(tested.codes).double().unbind(1)
     mean_variance = mu.var(dim=0, correction=0).numpy()
@@ -126,10 +117,11 @@ def evaluate(
 
     draws = draws if codes == "sample" else 1
     generator = torch.Generator().manual_seed(seed)
-    samples = [_sample(side.codes, draws, generator) for side in sides]
-    means = [torch.from_numpy(side.codes[None, :, 0]) for side in sides]
-    fit_z, test_z = samples if codes == "sample" else means
-    train, held_out = _as_rows(fit_z, sides[0]), _as_rows(test_z, sides[1])
+    sides = [side.take(np.tile(np.arange(len(side.codes)), draws)) for side in (fitted, tested)]
+    samples = [_sample(side.codes, generator) for side in sides]
+    fit_z, test_z = samples if codes == "sample" else [side.codes[:, 0] for side in sides]
+    train, held_out = (fit_z, sides[0].columns), (test_z, sides[1].columns)
+    test_means = tested.codes[:, 0], tested.columns
     given: dict[str, Any] = {"test": held_out, "seed": seed}
     overall = dci(*train, **given)
     with warnings.catch_warnings():
@@ -140,12 +132,10 @@ def evaluate(
             "mig": _score_of(mig, *held_out),
             "sap": _score_of(sap, *train, **given),
             "modularity": _score_of(modularity, *held_out),
-            "factor_vae_score": _score_of(
-                factor_vae_score, *_as_rows(means[1], sides[1]), seed=seed
-            ),
+            "factor_vae_score": _score_of(factor_vae_score, *test_means, seed=seed),
         }
 
-    def as_dict(table: FloatArray) -> dict[str, dict[str, float]]:  # (K, F)
+    def as_dict(table: Array) -> dict[str, dict[str, float]]:  # (K, F)
         rows = (dict(zip(names, row, strict=True)) for row in table.tolist())
         return dict(zip(parts.names, rows, strict=True))
 
@@ -163,7 +153,7 @@ def evaluate(
         p_values=as_dict(by_partition.p_values),
         leakage=leaks,
         metrics=metrics,
-        reconstruction_error=_mean_error(model, images, samples[1][0], batch_size),
+        reconstruction_error=_mean_error(model, images, samples[1], batch_size),
         kl=(mu.square() + log_var.exp() - 1 - log_var).mean(dim=0).div(2).numpy(),
         mean_variance=mean_variance,
         codes=codes,
@@ -178,37 +168,28 @@ def _encode(model: nn.Module, images: ImageReader, batch_size: int) -> Array:
     return torch.stack(posterior(model, images, batch_size), dim=1).numpy()
 
 
-def _sample(encoded: Array, draws: int, generator: torch.Generator) -> Tensor:  # (draws, N, L)
+def _sample(encoded: Array, generator: torch.Generator) -> Array:  # (N, 2, L) -> (N, L)
     mu, log_var = torch.from_numpy(encoded).unbind(1)
-    noise = torch.randn((draws, *mu.shape), generator=generator)
-    return mu + torch.exp(log_var / 2) * noise
-
-
-def _as_rows(
-    z: Tensor,  # (draws, N, L)
-    labelled: LabelledCodes,
-) -> tuple[Array, dict[str, Array]]:  # (draws * N, L), and factors of as many rows
-    """Codes as rows, one set of samples after another, with their factors."""
-    rows = np.tile(np.arange(z.shape[1]), len(z))
-    factors = {each.name: np.ma.array(each.values, mask=~each.known) for each in labelled.factors}
-    return z.flatten(0, 1).numpy(), {name: values[rows] for name, values in factors.items()}
+    noise = torch.randn(mu.shape, generator=generator)
+    return (mu + torch.exp(log_var / 2) * noise).numpy()
 
 
 def _names_to_evaluate(fitted: LabelledCodes, tested: LabelledCodes) -> list[str]:
-    """Names of the factors, but those that cannot be evaluated; these give a warning."""
-    left_out = {}
+    """Leave out factors that cannot be evaluated, with a warning, unless it is all of them."""
+    kept = []
     for fit, held_out in zip(fitted.factors, tested.factors, strict=True):
         if len(np.unique(fit.known_values)) < 2:
-            left_out[fit.name] = "takes fewer than 2 values in the images to fit"
+            why = "takes fewer than 2 values in the images to fit"
         elif held_out.known.sum() < 2:
-            left_out[fit.name] = "is known in fewer than 2 images to test"
-    for name, why in left_out.items():
-        warnings.warn(f"factor {name!r} {why}: left out", stacklevel=3)
-    names = [factor.name for factor in fitted.factors]
-    return [name for name in names if name not in left_out] or names  # the metrics refuse all
+            why = "is known in fewer than 2 images to test"
+        else:
+            kept.append(fit.name)
+            continue
+        warnings.warn(f"factor {fit.name!r} {why}: left out", stacklevel=3)
+    return kept or list(fitted.columns)  # all of them are refused by the metrics
 
 
-def _warn_of_collapse(mean_variance: FloatArray, partitions: Partitions) -> None:
+def _warn_of_collapse(mean_variance: Array, partitions: Partitions) -> None:
     for name, at in partitions.slices.items():
         if (mean_variance[at] <= ACTIVE).all():
             warnings.warn(
@@ -225,12 +206,11 @@ def _score_of(metric: Callable[..., Any], *args: Any, **options: Any) -> float |
         return None
 
 
-def _mean_error(model: nn.Module, images: ImageReader, z: Tensor, batch_size: int) -> float:
-    """Half the squared error of the decoded codes (N, L), summed over pixels, mean over images."""
+def _mean_error(model: nn.Module, images: ImageReader, z: Array, batch_size: int) -> float:
+    """Half the squared error of the decoded codes, summed over pixels, mean over the N images."""
     total = 0.0
-    for start in range(0, len(z), batch_size):
-        rows = np.arange(len(z))[start : start + batch_size]
+    for rows in np.split(np.arange(len(images)), range(batch_size, len(images), batch_size)):
         batch = images.read(rows).cpu()
-        decoded = decode(model, z[rows]).reshape(batch.shape)
+        decoded = decode(model, torch.from_numpy(z[rows])).reshape(batch.shape)
         total += 0.5 * float((decoded - batch).double().square().sum())
-    return total / len(z)
+    return total / len(images)

@@ -22,9 +22,7 @@ _Matrix = Annotated[
     PlainSerializer(lambda array: array.tolist()),
 ]
 _Sizes = Annotated[
-    Partitions,
-    PlainValidator(lambda value: value),
-    PlainSerializer(lambda partitions: partitions.sizes),
+    Partitions, PlainValidator(lambda value: value), PlainSerializer(lambda each: each.sizes)
 ]
 
 _Table = dict[str, dict[str, float]]  # partition -> factor -> value
@@ -117,10 +115,11 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """All results in the types of JSON."""
-        stored: dict[str, Any] = _ADAPTER.dump_python(self, mode="json")
-        derived = ("mean_informativeness", "alignment", "kl_by_partition", "active_units")
-        rest = {"rest": list(self.partitions.rest)}
-        return {**stored, **rest, **{name: getattr(self, name) for name in derived}}
+        found: dict[str, Any] = _ADAPTER.dump_python(self, mode="json")
+        found["rest"] = list(self.partitions.rest)
+        for name in ("mean_informativeness", "alignment", "kl_by_partition", "active_units"):
+            found[name] = getattr(self, name)
+        return found
 
     def save(self, path: str | Path) -> Path:
         """Write a JSON file, and return its path.
@@ -152,18 +151,17 @@ class Evaluation:
         names = self.partitions.names
         shares = [self._column(name, self.share) for name in names]
         scores = [self._column(name, self.scores, self.p_values) for name in names]
-        last = {"all": self.informativeness, "chance": self.chance}
-        if self.intended:
-            last["leakage"] = self.leakage
-        whole = [
-            [name, *(_two_digits(values.get(factor)) for factor in self.factors)]
-            for name, values in last.items()
+        last = [
+            ["all", *map(_two_digits, self.informativeness.values())],
+            ["chance", *map(_two_digits, self.chance.values())],
         ]
+        if self.intended:
+            last.append(["leakage", *map(_two_digits, map(self.leakage.get, self.factors))])
         blocks = [
             ["", *_table([["factor", *self.factors], ["score", *kinds]])],
             ["importance in", *_table(shares)],
             ["score from it only", *_table(scores)],
-            ["", *_table(whole)],
+            ["", *_table(last)],
         ]
         notes = ["* the partition assigned to the factor"] * bool(self.intended)
         notes.append(f"( ) not above chance: p > {SIGNIFICANT} when labels are permuted")
@@ -246,7 +244,6 @@ def _two_digits(value: float | None) -> str:
 
 
 def _table(columns: Sequence[Sequence[str]], gap: str = "  ") -> list[str]:
-    """The lines of a table, with aligned columns."""
-    widths = [max(map(len, cells)) for cells in columns]
-    padded = ([cell.ljust(n) for cell in cells] for cells, n in zip(columns, widths, strict=True))
+    """The lines of a table whose columns are aligned."""
+    padded = ([cell.ljust(max(map(len, cells))) for cell in cells] for cells in columns)
     return [gap.join(row).rstrip() for row in zip(*padded, strict=True)]
