@@ -1,7 +1,7 @@
 """Labels of any type as arrays: which values are known, and which are equal."""
 
 import warnings
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from numbers import Real
 from typing import Any
@@ -56,11 +56,14 @@ def read_factors(
 
     Args:
         factors: Name -> labels.
-        unknown: As for `read_labels`, for all factors; or a mapping from name to it. A value that
-            no label equals is likely a mistake and gives a warning.
+        unknown: As for `read_labels`, for all factors; or a mapping from name to it.
 
     Raises:
         ValueError: As `read_labels`, or if `unknown` has another name than the factors.
+
+    Warns:
+        UserWarning: If a value of `unknown` occurs in no label, or, unless it is a mapping, in the
+            labels of several factors: it may be a real value of one of them.
 
     Example:
         >>> person, smile = [3, -1, 3], [-1, 0, 1]
@@ -71,15 +74,24 @@ def read_factors(
     by_name = unknown if isinstance(unknown, Mapping) else dict.fromkeys(factors, unknown)
     for name in by_name.keys() - factors.keys():
         raise ValueError(f"unknown has {name!r}: expected some of {', '.join(factors)}")
-    found, counts = {}, Counter[str]()
+    found, counts = {}, defaultdict[tuple[str, str], dict[str, int]](dict)
     for name, labels in factors.items():
         where = f"labels of {name!r}" if by_name is unknown else "labels"
         values, known, hits = _read(labels, name, _as_list(by_name.get(name)))
         for value, count in hits:
-            counts[f"unknown={value!r} does not occur in the {where}"] += count
+            counts[repr(value), where][name] = count
         found[name] = values, known
-    for text in counts.keys() - (+counts).keys():
-        warnings.warn(text, stacklevel=4)
+    for (value, where), by_factor in counts.items():
+        names = [name for name, count in by_factor.items() if count]
+        if not names:
+            warnings.warn(f"unknown={value} does not occur in the {where}", stacklevel=4)
+        elif len(names) > 1:
+            places = " and ".join(f"{name!r} ({by_factor[name]})" for name in names)
+            warnings.warn(
+                f"unknown={value} occurs in the labels of {places}: give unknown={{{names[0]!r}: "
+                f"{value}}} if it is a value of one of them only, else name all of them",
+                stacklevel=4,
+            )
     return found
 
 

@@ -93,13 +93,12 @@ def dci(
     fitted, tested = split_codes(codes, factors, test, discrete, unknown, seed)
     predictions = predict(fitted, tested, slice(None), seed, n_jobs, estimator)
     importance = np.stack([prediction.importance for prediction in predictions], axis=1)
-    scores = zip(fitted.factors, predictions, strict=True)
     return DCI(
         disentanglement=disentanglement(importance),
         completeness=completeness(importance),
-        informativeness={factor.name: found.score for factor, found in scores},
+        informativeness={each.factor.name: each.score for each in predictions},
         importance=importance,
-        discrete=tuple(factor.name for factor in fitted.factors if factor.discrete),
+        discrete=tuple(each.factor.name for each in predictions if each.factor.discrete),
     )
 
 

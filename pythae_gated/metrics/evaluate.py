@@ -2,29 +2,19 @@
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pythae_gated.datasets.images import ImageReader, Images, open_images
 from pythae_gated.inference import decode, posterior, resolve_partitions
 from pythae_gated.metrics.dci import dci
 from pythae_gated.metrics.evaluation import ACTIVE, Evaluation
 from pythae_gated.metrics.factor_vae import factor_vae_score
-from pythae_gated.metrics.factors import (
-    Array,
-    Factor,
-    Factors,
-    FloatArray,
-    as_factors,
-    as_test_factors,
-    split_rows,
-)
+from pythae_gated.metrics.factors import Array, Factors, LabelledCodes, as_factors, split_rows
 from pythae_gated.metrics.information import mig, modularity
 from pythae_gated.metrics.partition_scores import (
     check_intended,
@@ -34,29 +24,6 @@ from pythae_gated.metrics.partition_scores import (
 )
 from pythae_gated.metrics.sap import sap
 from pythae_gated.partitions import Partitions
-
-
-@dataclass(frozen=True, eq=False)
-class _Side:
-    """The images to fit or to test on, N of them, with factors and posterior (N, L)."""
-
-    images: ImageReader
-    factors: list[Factor]
-    mu: Tensor
-    log_var: Tensor
-
-    def take(self, rows: Array) -> "_Side":
-        factors = [factor.take(rows) for factor in self.factors]
-        return _Side(self.images.subset(rows), factors, self.mu[rows], self.log_var[rows])
-
-    def sample(self, draws: int, generator: torch.Generator) -> Tensor:  # (draws, N, L)
-        noise = torch.randn((draws, *self.mu.shape), generator=generator)
-        return self.mu + torch.exp(self.log_var / 2) * noise
-
-    def label(self, z: Tensor) -> tuple[Array, dict[str, Factor]]:  # z: (draws, N, L)
-        """Codes as rows, one set of samples after another, with their factors."""
-        rows = np.tile(np.arange(len(self.images)), len(z))
-        return z.flatten(0, 1).numpy(), {each.name: each.take(rows) for each in self.factors}
 
 
 def evaluate(
@@ -107,8 +74,8 @@ def evaluate(
 
     Warns:
         UserWarning: If a factor takes a single value (it is left out), a class is only in the
-            images to test, a value of `unknown` occurs in no label, or all units of a partition
-            have collapsed.
+            images to test, a value of `unknown` occurs in no label, or in several factors
+            although `unknown` is not a mapping, or all units of a partition have collapsed.
 
     Reference:
         Eastwood and Williams, "A Framework for the Quantitative Evaluation of Disentangled
@@ -129,31 +96,32 @@ def evaluate(
         raise ValueError(f"draws={draws}: expected at least 1 sample per image")
     if groups is not None and test is not None:
         raise ValueError("groups split data, and test is given: they exclude each other")
-    encode = partial(posterior, model, batch_size=batch_size)
     images = open_images(data)
-    fitted = _Side(images, as_factors(factors, len(images), None, unknown), *encode(images))
+    read = as_factors(factors, len(images), None, unknown)
+    fitted = LabelledCodes(_encode(model, images, batch_size), read)
     if test is None:
         to_fit, to_test = split_rows(len(images), seed, groups)
+        images = images.subset(to_test)
         fitted, tested = fitted.take(to_fit), fitted.take(to_test)
     else:
         images = open_images(test[0])
-        read = as_test_factors(test[1], len(images), fitted.factors, unknown)
-        tested = _Side(images, read, *encode(images))
-    parts = resolve_partitions(model, partitions, fitted.mu.shape[1])
-    check_intended(intended or {}, [factor.name for factor in fitted.factors], parts)
-    fitted, tested = _drop_constant_factors(fitted, tested)
-    names = [factor.name for factor in fitted.factors]
+        tested = fitted.label_alike(_encode(model, images, batch_size), test[1], unknown)
+    parts = resolve_partitions(model, partitions, fitted.codes.shape[2])
+    check_intended(intended or {}, [factor.name for factor in read], parts)
+    names = _names_to_evaluate(fitted, tested)
+    fitted, tested = fitted.select(names), tested.select(names)
     assigned = {name: own for name, own in (intended or {}).items() if name in names}
-    mu, log_var = tested.mu.double(), tested.log_var.double()
+    mu, log_var = torch.from_numpy(tested.codes).double().unbind(1)
     mean_variance = mu.var(dim=0, correction=0).numpy()
     _warn_of_collapse(mean_variance, parts)
 
     draws = draws if codes == "sample" else 1
     generator = torch.Generator().manual_seed(seed)
-    samples = [side.sample(draws, generator) for side in (fitted, tested)]
-    means = [fitted.mu[None], tested.mu[None]]
-    fit_z, test_z = samples if codes == "sample" else means
-    train, held_out = fitted.label(fit_z), tested.label(test_z)
+    sides = [side.take(np.tile(np.arange(len(side.codes)), draws)) for side in (fitted, tested)]
+    samples = [_sample(side.codes, generator) for side in sides]
+    fit_z, test_z = samples if codes == "sample" else [side.codes[:, 0] for side in sides]
+    train, held_out = (fit_z, sides[0].columns), (test_z, sides[1].columns)
+    test_means = tested.codes[:, 0], tested.columns
     given: dict[str, Any] = {"test": held_out, "seed": seed}
     overall = dci(*train, **given)
     with warnings.catch_warnings():
@@ -164,10 +132,10 @@ def evaluate(
             "mig": _score_of(mig, *held_out),
             "sap": _score_of(sap, *train, **given),
             "modularity": _score_of(modularity, *held_out),
-            "factor_vae_score": _score_of(factor_vae_score, *tested.label(means[1]), seed=seed),
+            "factor_vae_score": _score_of(factor_vae_score, *test_means, seed=seed),
         }
 
-    def as_dict(table: FloatArray) -> dict[str, dict[str, float]]:  # (K, F)
+    def as_dict(table: Array) -> dict[str, dict[str, float]]:  # (K, F)
         rows = (dict(zip(names, row, strict=True)) for row in table.tolist())
         return dict(zip(parts.names, rows, strict=True))
 
@@ -185,17 +153,28 @@ def evaluate(
         p_values=as_dict(by_partition.p_values),
         leakage=leaks,
         metrics=metrics,
-        reconstruction_error=_mean_error(model, tested.images, samples[1][0], batch_size),
+        reconstruction_error=_mean_error(model, images, samples[1], batch_size),
         kl=(mu.square() + log_var.exp() - 1 - log_var).mean(dim=0).div(2).numpy(),
         mean_variance=mean_variance,
         codes=codes,
         draws=draws,
-        fitted_images=len(fitted.mu),
-        tested_images=len(tested.mu),
+        fitted_images=len(fitted.codes),
+        tested_images=len(tested.codes),
     )
 
 
-def _drop_constant_factors(fitted: _Side, tested: _Side) -> tuple[_Side, _Side]:
+def _encode(model: nn.Module, images: ImageReader, batch_size: int) -> Array:
+    """Mean and log-variance of the posterior of each image, (N, 2, L)."""
+    return torch.stack(posterior(model, images, batch_size), dim=1).numpy()
+
+
+def _sample(encoded: Array, generator: torch.Generator) -> Array:  # (N, 2, L) -> (N, L)
+    mu, log_var = torch.from_numpy(encoded).unbind(1)
+    noise = torch.randn(mu.shape, generator=generator)
+    return (mu + torch.exp(log_var / 2) * noise).numpy()
+
+
+def _names_to_evaluate(fitted: LabelledCodes, tested: LabelledCodes) -> list[str]:
     """Leave out factors that cannot be evaluated, with a warning, unless it is all of them."""
     kept = []
     for fit, held_out in zip(fitted.factors, tested.factors, strict=True):
@@ -204,16 +183,13 @@ def _drop_constant_factors(fitted: _Side, tested: _Side) -> tuple[_Side, _Side]:
         elif held_out.known.sum() < 2:
             why = "is known in fewer than 2 images to test"
         else:
-            kept.append((fit, held_out))
+            kept.append(fit.name)
             continue
         warnings.warn(f"factor {fit.name!r} {why}: left out", stacklevel=3)
-    if not kept:  # the metrics refuse them
-        return fitted, tested
-    fits, held_outs = (list(factors) for factors in zip(*kept, strict=True))
-    return replace(fitted, factors=fits), replace(tested, factors=held_outs)
+    return kept or list(fitted.columns)  # all of them are refused by the metrics
 
 
-def _warn_of_collapse(mean_variance: FloatArray, partitions: Partitions) -> None:
+def _warn_of_collapse(mean_variance: Array, partitions: Partitions) -> None:
     for name, at in partitions.slices.items():
         if (mean_variance[at] <= ACTIVE).all():
             warnings.warn(
@@ -230,12 +206,11 @@ def _score_of(metric: Callable[..., Any], *args: Any, **options: Any) -> float |
         return None
 
 
-def _mean_error(model: nn.Module, images: ImageReader, z: Tensor, batch_size: int) -> float:
-    """Half the squared error of the decoded codes (N, L), summed over pixels, mean over images."""
+def _mean_error(model: nn.Module, images: ImageReader, z: Array, batch_size: int) -> float:
+    """Half the squared error of the decoded codes, summed over pixels, mean over the N images."""
     total = 0.0
-    for start in range(0, len(z), batch_size):
-        rows = np.arange(len(z))[start : start + batch_size]
+    for rows in np.split(np.arange(len(images)), range(batch_size, len(images), batch_size)):
         batch = images.read(rows).cpu()
-        decoded = decode(model, z[rows]).reshape(batch.shape)
+        decoded = decode(model, torch.from_numpy(z[rows])).reshape(batch.shape)
         total += 0.5 * float((decoded - batch).double().square().sum())
-    return total / len(z)
+    return total / len(images)

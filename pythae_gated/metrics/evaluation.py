@@ -22,9 +22,7 @@ _Matrix = Annotated[
     PlainSerializer(lambda array: array.tolist()),
 ]
 _Sizes = Annotated[
-    Partitions,
-    PlainValidator(lambda value: value),
-    PlainSerializer(lambda partitions: partitions.sizes),
+    Partitions, PlainValidator(lambda value: value), PlainSerializer(lambda each: each.sizes)
 ]
 
 _Table = dict[str, dict[str, float]]  # partition -> factor -> value
@@ -117,10 +115,11 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """All results in the types of JSON."""
-        stored: dict[str, Any] = _ADAPTER.dump_python(self, mode="json")
-        derived = ("mean_informativeness", "alignment", "kl_by_partition", "active_units")
-        rest = {"rest": list(self.partitions.rest)}
-        return {**stored, **rest, **{name: getattr(self, name) for name in derived}}
+        found: dict[str, Any] = _ADAPTER.dump_python(self, mode="json")
+        found["rest"] = list(self.partitions.rest)
+        for name in ("mean_informativeness", "alignment", "kl_by_partition", "active_units"):
+            found[name] = getattr(self, name)
+        return found
 
     def save(self, path: str | Path) -> Path:
         """Write a JSON file, and return its path.
@@ -149,24 +148,24 @@ class Evaluation:
     def summary(self) -> str:
         """A table with one row per factor, and the results for the whole model below it."""
         kinds = ["accuracy" if factor in self.discrete else "R2" for factor in self.factors]
-        last = {
-            "all": [f"{score:.2f}" for score in self.informativeness.values()],
-            "chance": [f"{score:.2f}" for score in self.chance.values()],
-        }
-        if self.intended:
-            last["leakage"] = [_two_digits(self.leakage.get(factor)) for factor in self.factors]
         names = self.partitions.names
-        scores = {name: self._cells(name, self.scores, self.p_values) for name in names}
-        blocks = [
-            _block("", {"factor": self.factors, "score": kinds}),
-            _block("importance in", {name: self._cells(name, self.share) for name in names}),
-            _block("score from it only", scores),
-            _block("", last),
+        shares = [self._column(name, self.share) for name in names]
+        scores = [self._column(name, self.scores, self.p_values) for name in names]
+        last = [
+            ["all", *map(_two_digits, self.informativeness.values())],
+            ["chance", *map(_two_digits, self.chance.values())],
         ]
-        lines = ["   ".join(row).rstrip() for row in zip(*blocks, strict=True)]
+        if self.intended:
+            last.append(["leakage", *map(_two_digits, map(self.leakage.get, self.factors))])
+        blocks = [
+            ["", *_table([["factor", *self.factors], ["score", *kinds]])],
+            ["importance in", *_table(shares)],
+            ["score from it only", *_table(scores)],
+            ["", *_table(last)],
+        ]
         notes = ["* the partition assigned to the factor"] * bool(self.intended)
         notes.append(f"( ) not above chance: p > {SIGNIFICANT} when labels are permuted")
-        return "\n".join([*lines, "", *notes, *self._model_lines()])
+        return "\n".join([*_table(blocks, gap="   "), "", *notes, *self._model_lines()])
 
     def __str__(self) -> str:
         return self.summary()
@@ -190,9 +189,9 @@ class Evaluation:
             f"{self.tested_images} held out",
         ]
 
-    def _cells(self, partition: str, table: _Table, p_values: _Table | None = None) -> list[str]:
-        """One cell per factor: in brackets if not above chance, with * if assigned."""
-        cells = []
+    def _column(self, partition: str, table: _Table, p_values: _Table | None = None) -> list[str]:
+        """The name, then one cell per factor: in brackets if not above chance, * if assigned."""
+        cells = [partition]
         for factor, value in table[partition].items():
             by_chance = p_values is not None and p_values[partition][factor] > SIGNIFICANT
             cell = f"({value:.2f})" if by_chance else f"{value:.2f}"
@@ -217,10 +216,8 @@ def compare(evaluations: Mapping[str, Evaluation]) -> str:
         raise ValueError("there are no evaluations to compare: expected {name: evaluation}")
     results = {name: _results(each) for name, each in evaluations.items()}
     labels = list(dict.fromkeys(label for own in results.values() for label in own))
-    columns = {"": labels} | {
-        name: [own.get(label, "-") for label in labels] for name, own in results.items()
-    }
-    return "\n".join(line.rstrip() for line in _block("", columns)[1:])
+    columns = [[name, *(own.get(label, "-") for label in labels)] for name, own in results.items()]
+    return "\n".join(_table([["", *labels], *columns]))
 
 
 def _results(found: Evaluation) -> dict[str, str]:
@@ -246,13 +243,7 @@ def _two_digits(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def _block(heading: str, columns: Mapping[str, Sequence[str]]) -> list[str]:
-    """Lines of one width: the heading, the names of the columns, and one line per row."""
-    widths = {name: max(map(len, [name, *cells])) for name, cells in columns.items()}
-    rows = [list(columns), *zip(*columns.values(), strict=True)]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths.values(), strict=True))
-        for row in rows
-    ]
-    width = max(len(heading), len(lines[0]))
-    return [line.ljust(width) for line in (heading, *lines)]
+def _table(columns: Sequence[Sequence[str]], gap: str = "  ") -> list[str]:
+    """The lines of a table whose columns are aligned."""
+    padded = ([cell.ljust(max(map(len, cells))) for cell in cells] for cells in columns)
+    return [gap.join(row).rstrip() for row in zip(*padded, strict=True)]

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from pythae_gated.metrics.factors import Array, Factor, Factors, FloatArray, label_codes
-from pythae_gated.metrics.information import discretise
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +84,7 @@ def factor_vae_score(
         if number < minimum:
             raise ValueError(f"{name}={number}: expected at least {minimum}")
     labelled = label_codes(codes, factors, discrete, unknown)
-    groups = [rows_by_value(discretise(factor, n_bins)) for factor in labelled.factors]
+    groups = [rows_by_value(factor.in_bins(n_bins)) for factor in labelled.factors]
     variance = np.var(labelled.codes, axis=0, ddof=1)
     active = (variance > 0) & (np.sqrt(variance) >= threshold)
     rng = np.random.default_rng(seed)
@@ -121,15 +120,12 @@ def majority_vote(
     if not active.any():
         return FactorVAEScore(0.0, votes, active)
     np.add.at(votes, (fixed[:n_train], winners[:n_train]), 1)
-    majority = votes.argmax(axis=0)
-    score = np.mean(majority[winners[n_train:]] == fixed[n_train:])
+    score = np.mean(votes.argmax(axis=0)[winners[n_train:]] == fixed[n_train:])
     return FactorVAEScore(float(score), votes, active)
 
 
 def rows_by_value(factor: Factor) -> list[Array]:
-    """The rows of each value that at least two rows have."""
-    known = np.flatnonzero(factor.known)
-    values = factor.values[known]
-    order = np.argsort(values, kind="stable")
-    groups = np.split(known[order], np.flatnonzero(np.diff(values[order])) + 1)
+    """The rows of each value, numbered from 0, that at least two rows have."""
+    order = np.flatnonzero(factor.known)[np.argsort(factor.known_values, kind="stable")]
+    groups = np.split(order, np.bincount(factor.known_values).cumsum()[:-1])
     return [group for group in groups if len(group) > 1]

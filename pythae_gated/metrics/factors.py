@@ -1,13 +1,13 @@
 """Codes and factors as every metric takes them, and the rows to fit and to test on."""
 
 import warnings
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.model_selection import GroupShuffleSplit, train_test_split
+from sklearn.model_selection import train_test_split
 
 from pythae_gated.datasets.labels import Mask, encode_labels, read_factors, read_labels
 
@@ -33,30 +33,62 @@ class Factor:
     discrete: bool
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """(N,)."""
-        return self.values.shape
-
-    @property
     def known_values(self) -> Array:
         """The known values, in order."""
         return self.values[self.known]
 
+    def in_bins(self, n_bins: int) -> "Factor":
+        """The same factor with its classes, numbered from 0; a continuous one in bins.
+
+        Raises:
+            ValueError: If it has fewer than two classes, or no class twice.
+        """
+        known = self.known_values if self.discrete else bin_values(self.known_values, n_bins)
+        values = np.zeros(len(self.values), dtype=np.int64)
+        values[self.known] = np.unique(known, return_inverse=True)[1]
+        binned = replace(self, values=values, discrete=True)
+        check_values(self if self.discrete else binned)
+        return binned
+
     def take(self, rows: Array) -> "Factor":
         """The same factor in these rows."""
-        return Factor(self.name, self.values[rows], self.known[rows], self.discrete)
+        return replace(self, values=self.values[rows], known=self.known[rows])
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledCodes:
-    """Codes (N, L), and factors of the same N rows."""
+    """Codes (N, L), in `evaluate` also posteriors (N, 2, L), and factors of the same N rows."""
 
     codes: Array
     factors: list[Factor]
 
+    @property
+    def columns(self) -> dict[str, Array]:
+        """The factors as masked arrays, by name."""
+        return {each.name: np.ma.array(each.values, mask=~each.known) for each in self.factors}
+
     def take(self, rows: Array) -> "LabelledCodes":
         """These rows only."""
         return LabelledCodes(self.codes[rows], [factor.take(rows) for factor in self.factors])
+
+    def select(self, names: Collection[str]) -> "LabelledCodes":
+        """The same codes with these factors only."""
+        return replace(self, factors=[each for each in self.factors if each.name in names])
+
+    def label_alike(self, codes: Array, factors: Factors, unknown: Any) -> "LabelledCodes":
+        """Other codes with the same factors, discrete if they are discrete here.
+
+        Raises:
+            ValueError: As `as_factors`, or if the names differ.
+        """
+        columns, names = as_columns(factors, len(codes)), [factor.name for factor in self.factors]
+        if columns.keys() != set(names):
+            raise ValueError(f"the factors to fit are {names}, those to test {list(columns)}")
+        columns = {name: columns[name] for name in names}  # in the same order
+        discrete = [factor.name for factor in self.factors if factor.discrete]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it is enough if `unknown` occurs in the rows to fit
+            return LabelledCodes(codes, as_factors(columns, len(codes), discrete, unknown))
 
 
 def as_columns(factors: Factors, rows: int) -> dict[str, Any]:
@@ -81,9 +113,7 @@ def as_columns(factors: Factors, rows: int) -> dict[str, Any]:
         kept = np.array(factors, dtype=object) if isinstance(factors, (list, tuple)) else factors
         table: Array = np.asanyarray(kept)  # keeps a mask
         if table.ndim != 2:
-            raise ValueError(
-                f"factors of shape {table.shape}: expected (N, F), or a mapping name -> (N,)"
-            )
+            raise ValueError(f"factors of shape {table.shape}: expected (N, F), or name -> (N,)")
         columns = {str(column): table[:, column] for column in range(table.shape[1])}
     if not columns:
         raise ValueError("there are no factors")
@@ -102,7 +132,7 @@ def as_factors(
     entries and the values of `unknown` are unknown.
 
     Args:
-        factors: As for `as_columns`; or name -> `Factor`, which are returned.
+        factors: As for `as_columns`.
         rows: N, the expected number of rows.
         discrete: Names of the discrete factors; None: by their dtype.
         unknown: A label, or several, that mean unknown; or a mapping factor -> these.
@@ -112,17 +142,15 @@ def as_factors(
             factor, or strings are to be regressed.
 
     Warns:
-        UserWarning: If a value of `unknown` occurs in no label.
+        UserWarning: If a value of `unknown` occurs in no label, or in several factors although
+            `unknown` is not a mapping.
     """
-    columns = as_columns(factors, rows)
-    if all(isinstance(values, Factor) for values in columns.values()):
-        return list(columns.values())
-    read = read_factors(columns, unknown)
+    read = read_factors(as_columns(factors, rows), unknown)
     if discrete is None:
         discrete = [name for name, (values, _) in read.items() if values.dtype.kind != "f"]
     chosen = set(discrete)
-    for name in chosen - columns.keys():
-        raise ValueError(f"discrete has {name!r}; the factors are {', '.join(columns)}")
+    for name in chosen - read.keys():
+        raise ValueError(f"discrete has {name!r}; the factors are {', '.join(read)}")
     return [_as_factor(name, *labels, name in chosen) for name, labels in read.items()]
 
 
@@ -162,30 +190,32 @@ def as_codes(codes: npt.ArrayLike) -> Array:  # (N, L)
             "with at least one row and one dimension"
         )
     if not np.isfinite(table).all():
-        row, dimension = np.argwhere(~np.isfinite(table))[0]
+        row, at = np.argwhere(~np.isfinite(table))[0]
         raise ValueError(
-            f"the code in row {row}, dimension {dimension}, is {table[row, dimension]}: "
-            "expected finite numbers"
+            f"the code in row {row}, dimension {at}, is {table[row, at]}: expected finite numbers"
         )
     return table if table.dtype in (np.float32, np.float64) else table.astype(np.float64)
 
 
-def as_test_factors(
-    factors: Factors, rows: int, fitted: list[Factor], unknown: Any = None
-) -> list[Factor]:
-    """The factors of the rows to test, discrete if they are discrete in the rows to fit.
+def bin_values(values: Array, n_bins: int) -> Array:
+    """The bin of each value, from 0, of bins of equal width between the extremes.
+
+    Values that differ by no more than rounding errors are in one bin.
 
     Raises:
-        ValueError: As `as_factors`, or if the names differ.
+        ValueError: If there are fewer than two bins.
+
+    Example:
+        >>> bin_values(np.array([0.0, 0.4, 0.6, 1.0]), n_bins=2)
+        array([0, 0, 1, 1])
     """
-    columns, names = as_columns(factors, rows), [factor.name for factor in fitted]
-    if columns.keys() != set(names):
-        raise ValueError(f"the factors to fit are {names}, those to test {list(columns)}")
-    columns = {name: columns[name] for name in names}  # in the same order
-    discrete = [factor.name for factor in fitted if factor.discrete]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it is enough if `unknown` occurs in the rows to fit
-        return as_factors(columns, rows, discrete, unknown)
+    if n_bins < 2:
+        raise ValueError(f"n_bins={n_bins}: expected at least 2")
+    values = values.astype(np.result_type(values, np.float32))
+    rounding = np.finfo(values.dtype).eps * np.abs(values).max(initial=0)
+    if len(values) == 0 or np.ptp(values) <= n_bins * rounding:
+        return np.zeros(len(values), dtype=np.int64)
+    return np.digitize(values, np.histogram(values, n_bins)[1][1:-1])
 
 
 def split_rows(n: int, seed: int, groups: Any = None) -> tuple[Array, Array]:
@@ -206,12 +236,10 @@ def split_rows(n: int, seed: int, groups: Any = None) -> tuple[Array, Array]:
     numbers = encode_labels(*read_labels(groups, "groups"))  # missing ones are -1
     if len(numbers) != n or numbers.min() < 0 or numbers.max() < 1:
         raise ValueError(
-            f"groups of shape {np.shape(groups)}: expected ({n},), with at least 2 groups and no "
-            "missing labels"
+            f"groups of shape {np.shape(groups)}: expected ({n},), 2 groups or more, none missing"
         )
-    splitter = GroupShuffleSplit(n_splits=1, test_size=0.25, random_state=seed)
-    fit, held_out = next(splitter.split(numbers, groups=numbers))
-    return fit, held_out
+    fit, held_out = train_test_split(np.arange(numbers.max() + 1), random_state=seed)
+    return np.flatnonzero(np.isin(numbers, fit)), np.flatnonzero(np.isin(numbers, held_out))
 
 
 def split_codes(
@@ -235,9 +263,7 @@ def split_codes(
         fit, held_out = split_rows(len(fitted.codes), seed)
         fitted, tested = fitted.take(fit), fitted.take(held_out)
     else:
-        table = as_codes(test[0])
-        read = as_test_factors(test[1], len(table), fitted.factors, unknown)
-        tested = LabelledCodes(table, read)
+        tested = fitted.label_alike(as_codes(test[0]), test[1], unknown)
     if fitted.codes.shape[1] != tested.codes.shape[1]:
         raise ValueError(
             f"codes of {fitted.codes.shape[1]} dimensions to fit, {tested.codes.shape[1]} to test"

@@ -1,7 +1,6 @@
 """Predicting factors from codes: scores, importances, chance and a permutation test."""
 
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 from warnings import catch_warnings
 
 import numpy as np
@@ -18,27 +17,22 @@ Estimator: TypeAlias = Any  # of scikit-learn, which is untyped; or a classifier
 # Every split considers all dimensions and no leaf has fewer than a thousandth of the rows;
 # otherwise noise in the labels is credited to irrelevant dimensions. This costs up to three
 # points of accuracy where twenty classes overlap, and takes a fifth of the time.
-FOREST: dict[str, Any] = {
-    "n_estimators": 50,
-    "max_samples": 0.3,
-    "max_features": None,
-    "min_samples_leaf": 0.001,
-}
-
+FOREST = {"n_estimators": 50, "max_samples": 0.3, "max_features": None, "min_samples_leaf": 0.001}
 
 _CANNOT = "cannot predict: use estimator=(classifier, regressor), or leave it out"
 
 
-@dataclass(frozen=True, eq=False)
-class Prediction:
+class Prediction(NamedTuple):
     """Result of one estimator.
 
     Attributes:
+        factor: The true values of the rows to test.
         importance: Of each dimension, (L,).
         score: On the rows to test: accuracy, or R2 (0 if negative).
         predicted: Values for the rows to test in which the factor is known.
     """
 
+    factor: Factor
     importance: FloatArray
     score: float
     predicted: Array
@@ -80,14 +74,18 @@ def fit_and_predict(
     """Fit one estimator to one factor, and predict the rows to test."""
     codes, values = codes[factor.known], factor.known_values
     test_codes, truth = test_codes[test_factor.known], test_factor.known_values
+    classes, numbers = np.unique(values, return_inverse=True)
+    estimator.fit(codes, numbers if is_classifier(estimator) else values.astype(np.float64))
+    if "n_jobs" in estimator.get_params():
+        # Votes of trees are then summed in one order: scores do not depend on threads.
+        estimator.set_params(n_jobs=1)
+    predicted = estimator.predict(test_codes)
     if is_classifier(estimator):
-        classes, numbers = np.unique(values, return_inverse=True)
-        predicted = classes[_fit(estimator, codes, numbers).predict(test_codes)]
+        predicted = classes[predicted]
         score = float(np.mean(predicted == truth))
     else:
-        predicted = _fit(estimator, codes, values.astype(np.float64)).predict(test_codes)
         score = max(0.0, float(r2_score(truth.astype(np.float64), predicted)))
-    return Prediction(_importance(estimator, codes.shape[1]), score, predicted)
+    return Prediction(test_factor, _importance(estimator, codes.shape[1]), score, predicted)
 
 
 def chance(factor: Factor) -> float:
@@ -105,7 +103,7 @@ def chance(factor: Factor) -> float:
 
 
 def p_value(
-    predicted: Array, factor: Factor, *, permutations: int, draws: int, rng: np.random.Generator
+    predicted: Array, factor: Factor, permutations: int, draws: int, rng: np.random.Generator
 ) -> float:
     """The share of permutations of the labels that fit predictions as well as the labels do.
 
@@ -154,14 +152,6 @@ def _choose(estimator: Estimator, factor: Factor, seed: int, n_jobs: int | None)
     if is_regressor(estimator) and factor.values.dtype.kind == "U":
         raise ValueError(f"factor {factor.name!r} has strings, which a regressor {_CANNOT}")
     return clone(estimator)
-
-
-def _fit(estimator: Any, codes: Array, values: Array) -> Any:
-    estimator.fit(codes, values)
-    if "n_jobs" in estimator.get_params():
-        # Votes of trees are then summed in one order: scores do not depend on threads.
-        estimator.set_params(n_jobs=1)
-    return estimator
 
 
 def _importance(estimator: Any, dimensions: int) -> FloatArray:  # (L,)

@@ -1,7 +1,7 @@
 """Metrics of the mutual information between dimensions and factors: MIG and modularity."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,29 +9,29 @@ import numpy.typing as npt
 from sklearn.metrics import mutual_info_score
 
 from pythae_gated.metrics.factors import (
-    Array,
-    Factor,
     Factors,
     FloatArray,
     LabelledCodes,
-    check_values,
+    bin_values,
     label_codes,
 )
 
 
 @dataclass(frozen=True, eq=False)
-class MIG:
-    """The mutual information gap.
+class Gaps:
+    """Result of `mig` or `sap`.
 
     Attributes:
         score: The mean gap over factors, from 0 to 1.
         gaps: Factor -> how far the best dimension is ahead of the second.
-        mutual_information: Shape (L, F), in nats.
+        scores: Shape (L, F), between which the gaps are. Of `mig`: mutual information in nats. Of
+            `sap`: accuracy on held-out rows for a discrete factor, squared correlation in the
+            fitted rows for a continuous one.
     """
 
     score: float
     gaps: dict[str, float]
-    mutual_information: FloatArray
+    scores: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,7 @@ def mig(
     discrete: Iterable[str] | None = None,
     unknown: Any = None,
     n_bins: int = 20,
-) -> MIG:
+) -> Gaps:
     """The mutual information gap: how far the best dimension of each factor is ahead.
 
     With I_ij the mutual information of dimension i and factor j, and i* the best dimension,
@@ -89,13 +89,9 @@ def mig(
         >>> mig(np.stack([size, size], axis=1), {"size": size}).score
         0.0
     """
-    information, binned = _mutual_information(
-        label_codes(codes, factors, discrete, unknown), n_bins
-    )
-    entropies = [mutual_info_score(f.known_values, f.known_values) for f in binned]
-    gaps = best_minus_second(information) / entropies
-    by_factor = dict(zip([f.name for f in binned], gaps.tolist(), strict=True))
-    return MIG(float(gaps.mean()), by_factor, information)
+    labelled = label_codes(codes, factors, discrete, unknown)
+    information, entropies = _mutual_information(labelled, n_bins)
+    return find_gaps(information, labelled.columns, entropies)
 
 
 def modularity(
@@ -144,70 +140,35 @@ def modularity(
     return Modularity(float(by_dimension.mean()), by_dimension, information)
 
 
-def best_minus_second(table: FloatArray) -> FloatArray:  # (L, F) -> (F,)
-    """The highest value of each column minus the second-highest.
+def find_gaps(scores: FloatArray, names: Iterable[str], largest: FloatArray | float = 1) -> Gaps:
+    """The highest score of each factor minus the second-highest.
+
+    Args:
+        scores: Shape (L, F).
+        names: Of the factors.
+        largest: Shape (F,), the largest possible scores, by which the gaps are divided.
 
     Raises:
         ValueError: If there are fewer than two dimensions.
 
     Example:
-        >>> best_minus_second(np.array([[1.0, 0.0], [0.25, 0.5], [0.5, 0.5]]))
-        array([0.5, 0. ])
+        >>> scores = np.array([[1.0, 0.0], [0.25, 0.5], [0.5, 0.5]])
+        >>> find_gaps(scores, ["yaw", "smile"]).gaps
+        {'yaw': 0.5, 'smile': 0.0}
     """
-    if len(table) < 2:
-        raise ValueError(
-            f"codes of {len(table)} dimension: expected at least 2, since the gap is between the "
-            "two best"
-        )
-    second, best = np.sort(table, axis=0)[-2:]
-    gaps: FloatArray = best - second
-    return gaps
+    if len(scores) < 2:
+        raise ValueError(f"codes of {len(scores)} dimension: expected at least 2, to have a gap")
+    second, best = np.sort(scores, axis=0)[-2:]
+    gaps = (best - second) / largest
+    return Gaps(float(gaps.mean()), dict(zip(names, gaps.tolist(), strict=True)), scores)
 
 
-def bin_values(values: Array, n_bins: int) -> Array:
-    """The bin of each value, from 0, of bins of equal width between the extremes.
-
-    Values that differ by no more than rounding errors are in one bin.
-
-    Raises:
-        ValueError: If there are fewer than two bins.
-
-    Example:
-        >>> bin_values(np.array([0.0, 0.4, 0.6, 1.0]), n_bins=2)
-        array([0, 0, 1, 1])
-    """
-    if n_bins < 2:
-        raise ValueError(f"n_bins={n_bins}: expected at least 2")
-    values = values.astype(np.result_type(values, np.float32))
-    rounding = np.finfo(values.dtype).eps * np.abs(values).max(initial=0)
-    if len(values) == 0 or np.ptp(values) <= n_bins * rounding:
-        return np.zeros(len(values), dtype=np.int64)
-    return np.digitize(values, np.histogram(values, n_bins)[1][1:-1])
-
-
-def discretise(factor: Factor, n_bins: int) -> Factor:
-    """The factor with its classes, numbered from 0; a continuous one in bins.
-
-    Raises:
-        ValueError: If it has fewer than two classes, or no class twice.
-    """
-    known = factor.known_values
-    if not factor.discrete:
-        known = bin_values(known, n_bins)
-    values = np.zeros(len(factor.values), dtype=np.int64)
-    values[factor.known] = np.unique(known, return_inverse=True)[1]
-    numbered = replace(factor, values=values, discrete=True)
-    check_values(factor if factor.discrete else numbered)
-    return numbered
-
-
-def _mutual_information(
-    labelled: LabelledCodes, n_bins: int
-) -> tuple[FloatArray, list[Factor]]:  # (L, F), and the factors in bins
-    """I(dimension; factor) in nats, each over the rows in which the factor is known."""
+def _mutual_information(labelled: LabelledCodes, n_bins: int) -> tuple[FloatArray, FloatArray]:
+    """I(dimension; factor), (L, F), each over the rows in which the factor is known; H(factor)."""
     columns = [bin_values(code, n_bins) for code in labelled.codes.T]
-    binned = [discretise(factor, n_bins) for factor in labelled.factors]
+    binned = [factor.in_bins(n_bins) for factor in labelled.factors]
     information = [
         [mutual_info_score(f.known_values, column[f.known]) for f in binned] for column in columns
     ]
-    return np.array(information), binned
+    entropies = [mutual_info_score(f.known_values, f.known_values) for f in binned]
+    return np.array(information), np.array(entropies)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pythae_gated.errors import PartitionError
-from pythae_gated.metrics.factors import Factors, FloatArray, LabelledCodes, split_codes
+from pythae_gated.metrics.factors import Factors, FloatArray, split_codes
 from pythae_gated.metrics.forests import chance, p_value, predict
 from pythae_gated.partitions import Partitions
 
@@ -118,14 +118,11 @@ def partition_scores(
     found = [predict(fitted, tested, at, seed, n_jobs) for at in partitions.slices.values()]
     rng = np.random.default_rng(seed)
     p_values = [
-        [
-            p_value(each.predicted, factor, permutations=permutations, draws=draws, rng=rng)
-            for each, factor in zip(row, tested.factors, strict=True)
-        ]
+        [p_value(each.predicted, each.factor, permutations, draws, rng) for each in row]
         for row in found
     ]
     return PartitionScores(
-        scores=np.array([[prediction.score for prediction in row] for row in found]),
+        scores=np.array([[each.score for each in row] for row in found]),
         chance=np.array([chance(factor) for factor in tested.factors]),
         p_values=np.array(p_values),
     )
@@ -179,15 +176,13 @@ def leakage(
     _check_dimensions(fitted.codes.shape[1], partitions)
     check_intended(intended, [factor.name for factor in fitted.factors], partitions)
     leaks = dict.fromkeys(intended, 0.0)
-    for fit, held_out in zip(fitted.factors, tested.factors, strict=True):
-        if fit.name not in intended:
-            continue
-        others = np.delete(np.arange(partitions.latent_dim), partitions.slices[intended[fit.name]])
-        guess = chance(held_out)
-        if len(others) and guess < 1:
-            sides = LabelledCodes(fitted.codes, [fit]), LabelledCodes(tested.codes, [held_out])
-            (prediction,) = predict(*sides, others, seed, n_jobs)
-            leaks[fit.name] = max(0.0, prediction.score - guess) / (1 - guess)
+    for name, own in intended.items():
+        others = np.delete(np.arange(partitions.latent_dim), partitions.slices[own])
+        if len(others):
+            sides = fitted.select([name]), tested.select([name])
+            (found,) = predict(*sides, others, seed, n_jobs)
+            guess = chance(found.factor)
+            leaks[name] = max(0.0, found.score - guess) / (1 - guess) if guess < 1 else 0.0
     return leaks
 
 
@@ -204,9 +199,7 @@ def check_intended(
         if factor not in names:
             raise ValueError(f"intended has {factor!r}; the factors are {', '.join(names)}")
         if not isinstance(partition, str):
-            raise ValueError(
-                f"intended assigns {factor!r} to {partition!r}: expected the name of one partition"
-            )
+            raise ValueError(f"intended assigns {factor!r} to {partition!r}: expected one name")
         partitions.resolve(partition)
 
 

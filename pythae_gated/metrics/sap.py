@@ -1,34 +1,17 @@
 """The separated attribute predictability."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.svm import LinearSVC
 
-from pythae_gated.metrics.factors import Array, Factor, Factors, FloatArray, split_codes
+from pythae_gated.metrics.factors import Array, Factors, split_codes
 from pythae_gated.metrics.forests import fit_and_predict
-from pythae_gated.metrics.information import best_minus_second
+from pythae_gated.metrics.information import Gaps, find_gaps
 
 LEAST_VARIANCE = 1e-12  # of a dimension; below it, disentanglement_lib regards it as constant
-
-
-@dataclass(frozen=True, eq=False)
-class SAP:
-    """The separated attribute predictability.
-
-    Attributes:
-        score: The mean gap over factors, from 0 to 1.
-        gaps: Factor -> how far the best dimension is ahead of the second.
-        scores: Shape (L, F): accuracy on held-out rows for a discrete factor, squared correlation
-            in the fitted rows for a continuous one.
-    """
-
-    score: float
-    gaps: dict[str, float]
-    scores: FloatArray
 
 
 def sap(
@@ -39,7 +22,7 @@ def sap(
     discrete: Iterable[str] | None = None,
     unknown: Any = None,
     seed: int = 0,
-) -> SAP:
+) -> Gaps:
     """How far the best dimension is ahead in predicting each factor linearly.
 
     S_ij is the accuracy of a linear support vector machine (C = 0.01, classes balanced) on
@@ -73,26 +56,16 @@ def sap(
         0.7
     """
     fitted, tested = split_codes(codes, factors, test, discrete, unknown, seed)
-    pairs = zip(fitted.factors, tested.factors, strict=True)
-    columns = [_scores(fitted.codes, fit, tested.codes, held, seed) for fit, held in pairs]
-    scores = np.array(columns).T
-    gaps = best_minus_second(scores)
-    by_factor = dict(zip([f.name for f in fitted.factors], gaps.tolist(), strict=True))
-    return SAP(float(gaps.mean()), by_factor, scores)
-
-
-def _scores(
-    codes: Array, factor: Factor, test_codes: Array, test_factor: Factor, seed: int
-) -> list[float]:
-    """The score of each dimension."""
-    if not factor.discrete:
-        values = factor.known_values
-        return [_squared_correlation(code, values) for code in codes[factor.known].T]
     machine = LinearSVC(C=0.01, class_weight="balanced", dual="auto", random_state=seed)
-    return [
-        fit_and_predict(machine, codes[:, [i]], factor, test_codes[:, [i]], test_factor).score
-        for i in range(codes.shape[1])
-    ]
+    scores = np.zeros((fitted.codes.shape[1], len(fitted.factors)))
+    for j, (fit, held_out) in enumerate(zip(fitted.factors, tested.factors, strict=True)):
+        for i in range(len(scores)):
+            code, test_code = fitted.codes[:, [i]], tested.codes[:, [i]]
+            if fit.discrete:
+                scores[i, j] = fit_and_predict(machine, code, fit, test_code, held_out).score
+            else:
+                scores[i, j] = _squared_correlation(code[fit.known, 0], fit.known_values)
+    return find_gaps(scores, fitted.columns)
 
 
 def _squared_correlation(code: Array, values: Array) -> float:

@@ -214,9 +214,22 @@ class TestSeveralFactors:
         return {name: known.tolist() for name, (_, known) in read.items()}
 
     def test_one_value_is_unknown_in_all_of_them(self):
-        expected = {"person": [True, False, True], "smile": [False, True, True]}
-        assert self.known(-1) == expected
-        assert self.known([-1]) == expected
+        expected = {"person": [False, True, False], "smile": [True] * 3}
+        assert self.known(3) == expected
+        assert self.known([3]) == expected
+
+    @pytest.mark.parametrize("unknown", [-1, [-1]])
+    def test_a_value_in_several_of_them_gives_one_warning(self, unknown):
+        with pytest.warns(UserWarning, match="occurs in the labels of") as caught:
+            known = self.known(unknown)
+        assert known == {"person": [True, False, True], "smile": [False, True, True]}
+        assert [str(warning.message) for warning in caught] == [
+            "unknown=-1 occurs in the labels of 'person' (1) and 'smile' (1): give "
+            "unknown={'person': -1} if it is a value of one of them only, else name all of them"
+        ]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert self.known({"person": -1, "smile": -1}) == known
 
     def test_a_mapping_names_values_by_factor(self):
         assert self.known({"person": -1}) == {"person": [True, False, True], "smile": [True] * 3}
@@ -224,7 +237,7 @@ class TestSeveralFactors:
 
     def test_a_value_that_never_occurs_gives_a_warning(self):
         with pytest.warns(UserWarning, match="unknown=9 does not occur in the labels$"):
-            self.known([9, -1])
+            self.known([9, 3])
         with pytest.warns(UserWarning, match="unknown=0 does not occur in the labels of 'person'"):
             self.known({"person": [0, -1], "smile": 0})
         with warnings.catch_warnings():

@@ -256,6 +256,14 @@ class TestLabels:
         as_text = evaluate(model, images, {"person": person.astype(str)}, unknown=[-1, "3"])
         assert as_text.informativeness["person"] > 0.99
 
+    def test_a_value_that_means_unknown_in_several_factors_gives_one_warning(self, model, data):
+        images, factors = data
+        given = {name: values.copy() for name, values in factors.items()}
+        given["yaw"][:3] = given["person"][::2] = -1
+        with pytest.warns(UserWarning, match=r"'yaw' \(3\) and 'person' \(400\): give") as caught:
+            evaluate(model, images, given, unknown=-1, test=(images, given))
+        assert len(caught) == 1
+
     def test_a_factor_of_one_value_is_left_out_with_a_warning(self, model, data):
         images, factors = data
         with pytest.warns(UserWarning, match="factor 'camera' takes fewer than 2 values"):
