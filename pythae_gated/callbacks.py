@@ -1,4 +1,4 @@
-"""Callbacks for Pythae's trainers: evaluation during training, and KL warm-up."""
+"""Callbacks for Pythae's trainers: evaluation during training, and schedules."""
 
 import json
 import logging
@@ -18,8 +18,11 @@ from pythae.trainers import BaseTrainerConfig
 from pythae.trainers.training_callbacks import TrainingCallback
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Optimizer
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from pythae_gated.datasets.images import Images, open_images
+from pythae_gated.gating import GatedMixin
 from pythae_gated.metrics.evaluate import evaluate
 from pythae_gated.metrics.evaluation import Evaluation
 from pythae_gated.metrics.factors import Factors, as_columns
@@ -233,6 +236,111 @@ class KLWarmup(TrainingCallback):
                 f"warm-up, set model.beta = {saved} first",
                 stacklevel=3,
             )
+
+
+class GatedSchedule(TrainingCallback):
+    """The schedule that gated models are trained with, over the epochs of the trainer.
+
+    1. Warm-up: in the first `warmup` of the steps, the gradients of all terms of the loss but the
+       reconstruction are scaled by a factor that rises from 0 to 1.
+    2. The learning rate falls linearly to zero over the last `decay` of the steps before 3.
+    3. Finishing: in the last `finish` of the steps the decoder alone is trained, to reconstruct
+       plain images from their sampled codes. Encoder and codes do not change any more. The
+       learning rate starts anew, and falls to zero over the second half.
+
+    The config, the loss that is reported outside 3, and the trainer's own learning-rate scheduler
+    are not changed; rates are multiplied. The loss is lowest in 3, so that Pythae keeps an epoch
+    of it, by training or by evaluation loss. A training that goes on from a checkpoint has a
+    schedule of its own.
+
+    Args:
+        warmup: Share of the steps.
+        decay: Share of the steps before finishing.
+        finish: Share of the steps; 0: the decoder is not trained alone.
+
+    Raises:
+        TypeError: When training begins, if the model is not a gated one.
+        ValueError: If a share is not from 0 to below 1.
+
+    Reference:
+        Bowman et al., "Generating Sentences from a Continuous Space", CoNLL 2016, section 3.1
+        (warm-up).
+
+    Example:
+        >>> callbacks = [GatedSchedule()]  # for TrainingPipeline or BaseTrainer
+    """
+
+    def __init__(self, *, warmup: float = 0.3, decay: float = 0.4, finish: float = 1 / 6) -> None:
+        for name, share in (("warmup", warmup), ("decay", decay), ("finish", finish)):
+            if not isinstance(share, Real) or not 0 <= share < 1:
+                raise ValueError(f"{name}={share!r}: expected a share of the steps, below 1")
+        self.warmup, self.decay, self.finish = warmup, decay, finish
+        self._hook: Any = None
+
+    def on_train_begin(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
+        """Watch for the optimizer, which Pythae does not pass to callbacks."""
+        self._model = _unwrap(kwargs["model"])
+        if not isinstance(self._model, GatedMixin):
+            raise TypeError(
+                f"GatedSchedule is for gated models, and {type(self._model).__name__} is not one; "
+                "leave it out"
+            )
+        self._stop_watching()
+        self._hook = register_optimizer_step_pre_hook(self._find_optimizer)
+
+    def on_train_step_begin(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
+        """Start an epoch (a train step, in Pythae, is the training of an epoch)."""
+        self._steps = len(kwargs["train_loader"])
+        self._total = self._steps * training_config.num_epochs
+        self._set_step(self._steps * (kwargs["epoch"] - 1))
+
+    def on_train_step_end(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
+        """Count a batch."""
+        self._stop_watching()
+        self._set_step(self._step + 1)
+
+    def on_train_end(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
+        """Leave the model as it was."""
+        self._stop_watching()
+        self._model.regularizer_scale, self._model.decoder_only = 1.0, False
+
+    def _set_step(self, step: int) -> None:
+        self._step = min(step, self._total - 1)  # after the last batch, evaluate as during it
+        done = self._step / self._total
+        self._model.regularizer_scale = min(1.0, done / self.warmup) if self.warmup else 1.0
+        self._model.decoder_only = done >= 1 - self.finish
+
+    def _learning_rate(self) -> float:
+        """The factor of the learning rate in this step."""
+        done, end, decay = self._step / self._total, 1 - self.finish, self.decay
+        if done >= end:
+            done, end, decay = done - end, self.finish, 0.5
+        return min(1.0, (end - done) / (decay * end)) if decay else 1.0
+
+    def _find_optimizer(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        trained = {id(each) for group in optimizer.param_groups for each in group["params"]}
+        if trained & {id(each) for each in self._model.parameters()}:
+            optimizer.register_step_pre_hook(self._before_step)
+            optimizer.register_step_post_hook(self._after_step)
+
+    def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        self._rates = [group["lr"] for group in optimizer.param_groups]
+        for group in optimizer.param_groups:
+            group["lr"] = group["lr"] * self._learning_rate()
+        if self._model.decoder_only:
+            decoder = {id(each) for each in self._model.decoder.parameters()}
+            for parameter in self._model.parameters():
+                if id(parameter) not in decoder:
+                    parameter.grad = None  # zeros would not stop Adam's momentum
+
+    def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        for group, rate in zip(optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate
+
+    def _stop_watching(self) -> None:
+        if self._hook is not None:
+            self._hook.remove()
+            self._hook = None
 
 
 def _beta_of(model: nn.Module) -> float:

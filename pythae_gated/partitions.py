@@ -64,6 +64,11 @@ class Partitions:
         return dict(zip(self.names, self._sizes, strict=True))
 
     @property
+    def labelled(self) -> tuple[str, ...]:
+        """The partitions outside the rest, in order."""
+        return tuple(name for name in self.names if name not in self.rest)
+
+    @property
     def latent_dim(self) -> int:
         """L, the total number of latent dimensions."""
         return sum(self._sizes)

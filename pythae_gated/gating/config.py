@@ -1,5 +1,6 @@
 """The fields that a gated model's config has besides its parent's."""
 
+import math
 from typing import Any, Literal
 
 from pydantic import field_validator, model_validator
@@ -20,17 +21,38 @@ class GatedConfigMixin:
         closed_partitions: What the decoder receives in the closed partitions of a pair.
             `"target"` (our extension, recommended): the target's code without gradient, and zero
             in a closed rest. `"input"` (the paper's scheme as we read it): the input's code.
+        agreement: Weight of the agreement of a pair's posteriors in its open labelled partition,
+            KL(q(z_k | x) || q(z_k | t)) + KL(q(z_k | t) || q(z_k | x)), averaged.
+        labelled_kl: Weight of the KL to the prior in the labelled partitions.
+        swap_consistency: Weight of KL(q(z_rest | x) || q(z_rest | x')), where x' is decoded from
+            the rest of x and the labelled codes of other images.
+        robust_pairs: Whether pairs whose posteriors differ far more than those of a typical pair
+            train less: for wrong labels.
         partition_order: Written to saved configs, to detect files whose keys a tool has sorted.
+
+    The three weights are relative to that of the KL in the parent's loss. They apply to pairs,
+    and only with `closed_partitions="target"`; the loss of plain images is the parent's.
 
     Raises:
         ValidationError: (pydantic) If the partitions are inconsistent, do not sum to
-            `latent_dim`, or are not in `partition_order`.
+            `latent_dim`, or are not in `partition_order`, or a weight is negative or not finite.
     """
 
     partitions: dict[str, int] | None = None
     rest: list[str] | None = None
     closed_partitions: Literal["target", "input"] = "target"
+    agreement: float = 1.0
+    labelled_kl: float = 0.3
+    swap_consistency: float = 1.0
+    robust_pairs: bool = False
     partition_order: list[str] | None = None
+
+    @field_validator("agreement", "labelled_kl", "swap_consistency")
+    @classmethod
+    def _check_weight(cls, weight: float) -> float:
+        if not 0 <= weight < math.inf:
+            raise ValueError(f"a weight of {weight}: expected a finite number of at least 0")
+        return weight
 
     @field_validator("partitions", mode="before")
     @classmethod

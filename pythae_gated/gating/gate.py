@@ -9,6 +9,15 @@ from pythae.models.base.base_utils import ModelOutput
 from torch import Tensor, nn
 
 from pythae_gated.errors import GateError
+from pythae_gated.gating.terms import (
+    divergence,
+    gaussian_kl,
+    kl_weight,
+    scale_gradient,
+    sum_over,
+    swap_divergence,
+    weigh_pairs,
+)
 from pythae_gated.partitions import Partitions
 
 # Losses that are a mean over images: on 2B rows, the mean of the losses of both directions.
@@ -64,20 +73,57 @@ def input_scheme(
     return {"encoder": _gated(model.encoder, mask), "loss_function": target_loss}
 
 
-def target_scheme(model: Any, partitions: Partitions, gate: Tensor) -> dict[str, Any]:
+class TargetScheme:
     """The attributes that differ for `"target"`: x and t as 2B rows, paired in both directions.
 
     Row i of the decoder's input has its own code without gradient (zero in the rest) in the
     closed partitions, and its partner's in the open ones: it reconstructs its own image.
+
+    Args:
+        model: The gated model.
+        partitions: Its partitions.
+        gate: Shape (B, K).
     """
-    mask = partitions.expand(torch.cat([gate, gate]))
-    decoder, loss, n = model.decoder, model.loss_function, len(gate)
 
-    def decode_exchanged(z: Tensor) -> Any:
-        own = partitions.zero_rest(z.detach())
-        return decoder(torch.where(mask, z.roll(n, 0), own))
+    def __init__(self, model: Any, partitions: Partitions, gate: Tensor) -> None:
+        self._model, self._partitions, self._gate = model, partitions, gate
+        self._mask = partitions.expand(torch.cat([gate, gate]))
+        self._encode = _gated(model.encoder, self._mask)
+        self._weights: Tensor | None = None  # (2B,), of the rows of both directions
 
-    def mean_loss(recon_x: Tensor, x: Tensor, *codes: Any, **kwargs: Any) -> tuple[Any, ...]:
+    def overrides(self) -> dict[str, Any]:
+        """The attributes, by name."""
+        return {"encoder": self.encode, "decoder": self.decode, "loss_function": self.loss}
+
+    def encode(self, *args: Any, **kwargs: Any) -> Any:
+        """The gated posteriors."""
+        output = self._encode(*args, **kwargs)
+        self._mu, self._log_var = output["embedding"], output["log_covariance"]
+        self._divergence = divergence(self._mu, self._log_var)
+        if self._model.model_config.robust_pairs:
+            weights = weigh_pairs(self._divergence, self._gate, self._partitions)
+            self._weights = torch.cat([weights, weights])
+        return output
+
+    def decode(self, z: Tensor) -> Any:
+        """Decode with the codes of the partners in open partitions."""
+        self._z = z
+        own = self._partitions.zero_rest(z.detach())
+        return self._model.decoder(torch.where(self._mask, z.roll(len(self._gate), 0), own))
+
+    def loss(self, recon_x: Tensor, x: Tensor, *codes: Any, **kwargs: Any) -> tuple[Any, ...]:
+        """The mean of the parent's loss in both directions, with gradients weighed by pair."""
+        n, loss = len(self._gate), self._model.loss_function
+        scale = self._model.regularizer_scale
+        if self._weights is not None:
+            recon_x, scale = scale_gradient(recon_x, self._weights), scale * self._weights
+        if self._weights is not None or scale != 1:
+            codes = tuple(_scale(value, scale, n) for value in codes)
+            kwargs = {name: _scale(value, scale, n) for name, value in kwargs.items()}
+        if getattr(loss, "__func__", None) in _MEANS_OVER_IMAGES:
+            joint: tuple[Any, ...] = loss(recon_x, x, *codes, **kwargs)
+            return joint
+
         def direction(codes_of: int, image_of: int) -> Any:
             own = [_half(value, codes_of, n) for value in codes]
             named = {name: _half(value, codes_of, n) for name, value in kwargs.items()}
@@ -86,13 +132,30 @@ def target_scheme(model: Any, partitions: Partitions, gate: Tensor) -> dict[str,
         terms = zip(direction(0, 1), direction(1, 0), strict=True)
         return tuple((first + second) / 2 for first, second in terms)
 
-    overrides: dict[str, Any] = {
-        "encoder": _gated(model.encoder, mask),
-        "decoder": decode_exchanged,
-    }
-    if getattr(loss, "__func__", None) not in _MEANS_OVER_IMAGES:
-        overrides["loss_function"] = mean_loss
-    return overrides
+    def terms(self) -> Tensor | float:
+        """What is added to the loss: agreement, swap consistency and the labelled KL."""
+        config, partitions = self._model.model_config, self._partitions
+        weights = 1.0 if self._weights is None else self._weights
+        total: Tensor | float = 0.0
+        if not partitions.labelled:
+            return total
+        if config.agreement:
+            shared = torch.where(self._mask, self._divergence, 0)
+            by_row = sum_over(shared, partitions, partitions.labelled)
+            total = total + config.agreement * (weights * by_row).mean()
+        if config.labelled_kl != 1:
+            zeros = torch.zeros_like(self._mu)  # mean and log-variance of the prior
+            kl = gaussian_kl(self._mu, self._log_var, zeros, zeros)
+            by_row = sum_over(kl, partitions, partitions.labelled)
+            total = total + (config.labelled_kl - 1) * (weights * by_row).mean()
+        if config.swap_consistency and partitions.rest:
+            codes = self._z, self._mu, self._log_var
+            rows = max(1, len(self._gate) // 3)
+            moved = swap_divergence(self._model, partitions, *codes, rows)
+            total = total + config.swap_consistency * moved
+        if not isinstance(total, Tensor):
+            return total
+        return scale_gradient(kl_weight(self._model) * total, self._model.regularizer_scale)
 
 
 def _gated(encoder: nn.Module, mask: Tensor) -> Callable[..., Any]:
@@ -118,4 +181,11 @@ def _half(value: Any, which: int, n: int) -> Any:
     """The first or second half of a tensor of 2n rows; any other value as it is."""
     if isinstance(value, Tensor) and value.ndim > 0 and len(value) == 2 * n:
         return value.chunk(2)[which]
+    return value
+
+
+def _scale(value: Any, scale: Tensor | float, n: int) -> Any:
+    """Scale the gradient of a tensor of 2n rows; any other value as it is."""
+    if isinstance(value, Tensor) and value.ndim > 0 and len(value) == 2 * n:
+        return scale_gradient(value, scale)
     return value

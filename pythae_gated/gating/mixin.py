@@ -12,7 +12,7 @@ from pythae_gated.datasets.images import Images
 from pythae_gated.errors import PartitionError
 from pythae_gated.gating.batch import check_data, check_pair, warn_about_data
 from pythae_gated.gating.config import GatedConfigMixin, partitions_of
-from pythae_gated.gating.gate import input_scheme, target_scheme
+from pythae_gated.gating.gate import TargetScheme, input_scheme
 from pythae_gated.gating.parents import check_parent, gate_model
 from pythae_gated.partitions import Partitions
 from pythae_gated.registry import hub_card
@@ -57,6 +57,10 @@ class GatedMixin(_Parent):
     Reference:
         Vowels, Camgoz and Bowden, Gated Variational AutoEncoders, 2019 (arXiv 1911.06443).
     """
+
+    # What `GatedSchedule` changes during training.
+    regularizer_scale: float = 1.0  # of the gradients of all terms but the reconstruction
+    decoder_only: bool = False  # pairs are trained as plain images
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -139,7 +143,7 @@ class GatedMixin(_Parent):
         if self.training and not self._data_seen:
             self._data_seen = True
             warn_about_data(self, partitions, inputs["data"], has_pairs)
-        if not has_pairs:
+        if not has_pairs or self.decoder_only:
             return super().forward(inputs, **kwargs)
         data, target, gate = check_pair(inputs["data"], target, gate, partitions)
         if self.model_config.closed_partitions == "input":
@@ -147,7 +151,9 @@ class GatedMixin(_Parent):
             return self._parent_forward(overrides, inputs, kwargs)
         kwargs.setdefault("dataset_size", len(data))
         both = {**inputs, "data": torch.cat([data, target])}
-        output = self._parent_forward(target_scheme(self, partitions, gate), both, kwargs)
+        scheme = TargetScheme(self, partitions, gate)
+        output = self._parent_forward(scheme.overrides(), both, kwargs)
+        output["loss"] = output["loss"] + scheme.terms()
         output["z"] = output["z"][: len(data)]
         if self.training:  # the second half of the decoder's rows were decoded from the inputs
             output["recon_x"] = output["recon_x"][len(data) :]

@@ -4,13 +4,13 @@ import pytest
 import torch
 from pythae.models import BetaTCVAE
 
-from tests.support.models import B, L, make, make_batch
+from tests.support.models import FIRST_SCHEME, B, L, make, make_batch
 
 
 @pytest.mark.parametrize("use_mss", [True, False])
 @pytest.mark.parametrize("size", [None, 1000])
 def test_the_loss_is_the_mean_of_pythaes_on_each_direction(use_mss, size):
-    model = make("GatedBetaTCVAE", use_mss=use_mss)
+    model = make("GatedBetaTCVAE", use_mss=use_mss, **FIRST_SCHEME)
     batch = make_batch()
     kwargs = {} if size is None else {"dataset_size": size}
     torch.manual_seed(0)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.support.models import B, L, make, make_batch, run
+from tests.support.models import FIRST_SCHEME, B, L, make, make_batch, run
 
 BETA = 2.5
 SPREAD = torch.tensor([0, 0, 1, 2, 2, 2])  # dimension -> partition
@@ -35,7 +35,7 @@ def written_out(model, batch, rest):
 
 @pytest.mark.parametrize("rest", [[], ["identity"]], ids=["no rest", "rest"])
 def test_target_equals_the_loss_written_out(rest):
-    model = make("GatedBetaVAE", rest=rest)
+    model = make("GatedBetaVAE", rest=rest, **FIRST_SCHEME)
     batch = make_batch()
     output, grads, rows = run(model, batch, seed=7)
     model.zero_grad()

@@ -1,0 +1,111 @@
+"""Terms that are added to the parent's loss for pairs, and the weights of pairs."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from pythae.models import INFOVAE_MMD, BetaTCVAE
+from torch import Tensor
+
+from pythae_gated.partitions import Partitions
+
+_TYPICAL = 0.25  # quantile: a pair of right labels even if most pairs have a wrong one
+_TOLERATED = 8.0  # times the divergence of a typical pair, where a pair's weight is a half
+
+
+def gaussian_kl(mu: Tensor, log_var: Tensor, other_mu: Tensor, other_log_var: Tensor) -> Tensor:
+    """KL(N(mu, exp(log_var)) || N(other_mu, exp(other_log_var))) of each dimension, in nats."""
+    scaled = (log_var.exp() + (mu - other_mu).square()) / other_log_var.exp()
+    return 0.5 * (other_log_var - log_var + scaled - 1)
+
+
+def kl_weight(model: Any) -> float:
+    """The weight of the KL to the prior in the loss of a model's parent."""
+    if isinstance(model, BetaTCVAE):  # beta weighs one of the three terms that the KL consists of
+        return float(min(model.alpha, model.beta, model.gamma))
+    if isinstance(model, INFOVAE_MMD):
+        return max(0.0, 1.0 - float(model.alpha))
+    return float(getattr(model, "beta", 1.0))
+
+
+def scale_gradient(
+    value: Tensor,  # (N, ...)
+    scale: Tensor | float,  # (N,) or a number
+) -> Tensor:  # (N, ...)
+    """The same value, whose gradient is multiplied by a scale."""
+    if isinstance(scale, Tensor):
+        scale = scale.view(-1, *[1] * (value.ndim - 1))
+    constant = value.detach()
+    return constant + scale * (value - constant)
+
+
+def sum_over(
+    values: Tensor,  # (N, L)
+    partitions: Partitions,
+    names: Iterable[str],
+) -> Tensor:  # (N,)
+    """Sums of each row over the dimensions of some partitions."""
+    parts = partitions.split(values)
+    return torch.stack([parts[name].sum(dim=1) for name in names]).sum(dim=0)
+
+
+def divergence(
+    mu: Tensor,  # (2B, L)
+    log_var: Tensor,  # (2B, L)
+) -> Tensor:  # (2B, L)
+    """KL(q(z | x) || q(z | t)) of each dimension; rows of x, then rows of t with KL(t || x)."""
+    n = len(mu) // 2
+    return gaussian_kl(mu, log_var, mu.roll(n, 0), log_var.roll(n, 0))
+
+
+def weigh_pairs(
+    divergences: Tensor,  # (2B, L)
+    gate: Tensor,  # (B, K)
+    partitions: Partitions,
+) -> Tensor:  # (B,)
+    """Small weights for pairs whose posteriors differ far more than those of a typical pair.
+
+    With d the divergence of a pair in its open labelled partition, both directions, and d' a low
+    quantile of d over the pairs of the same kind in the batch, w = 1 / (1 + (d / 8 d')^2). Self
+    pairs have weight 1, and the mean weight of the others is 1.
+    """
+    both = divergences.detach().float().view(2, len(gate), -1).sum(dim=0)
+    weights = torch.ones_like(both[:, 0])
+    shared = torch.zeros_like(weights, dtype=torch.bool)
+    parts = partitions.split(both)
+    for column, name in zip(gate.T, partitions.names, strict=True):
+        if name in partitions.rest:
+            continue
+        distance = parts[name].sum(dim=1)
+        of_kind = column & (distance > 0)  # a self pair has none
+        typical = torch.where(of_kind, distance, torch.nan).nanquantile(_TYPICAL)
+        weight = 1 / (1 + (distance / (_TOLERATED * typical)).square())
+        weights = torch.where(of_kind, torch.minimum(weights, weight), weights)
+        shared = shared | of_kind
+    mean = torch.where(shared, weights, 0).sum() / shared.sum().clamp(min=1)
+    return torch.where(shared, weights / mean, weights)
+
+
+def swap_divergence(
+    model: Any,
+    partitions: Partitions,
+    z: Tensor,  # (N, L)
+    mu: Tensor,  # (N, L)
+    log_var: Tensor,  # (N, L)
+    rows: int,
+) -> Tensor:  # ()
+    """How far the posterior of the rest moves when the labelled codes are exchanged.
+
+    The first images are decoded with the labelled codes of other images, without gradient, and
+    encoded again: the mean of KL(q(z_rest | x) || q(z_rest | decoded)), whose gradient reaches
+    the encoder through the rest of the second encoding only.
+    """
+    with torch.no_grad():
+        mixed = z
+        for k, name in enumerate(partitions.labelled):
+            mixed = partitions.exchange(mixed, z.roll(-(k + 1) * rows, 0), name)
+        decoded = model.decoder(mixed[:rows])["reconstruction"]
+    again = model.encoder(decoded)
+    own = mu[:rows].detach(), log_var[:rows].detach()
+    moved = gaussian_kl(*own, again["embedding"], again["log_covariance"])
+    return sum_over(moved, partitions, partitions.rest).mean()

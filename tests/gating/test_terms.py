@@ -1,0 +1,265 @@
+"""The terms of pairs against the terms written out, and what they train."""
+
+import pytest
+import torch
+from pythae.models import BetaVAE
+
+from pythae_gated import GatedBetaVAEConfig, GatedConfigMixin, Partitions
+from pythae_gated.gating.terms import gaussian_kl, kl_weight, scale_gradient, weigh_pairs
+from tests.support.models import FIRST_SCHEME, MODELS, B, L, make, make_batch, run
+
+BETA = 2.5
+REST = slice(3, 6)  # the dimensions of the identity
+
+
+def loss_of(model, batch, seed=0):
+    torch.manual_seed(seed)
+    return model(batch).loss
+
+
+def only(**weights):
+    """A model with a rest and only some of the terms, and the same model without any."""
+    options = {"rest": ["identity"], **FIRST_SCHEME}
+    return make("GatedBetaVAE", **{**options, **weights}), make("GatedBetaVAE", **options)
+
+
+def posterior(model, x):
+    encoded = model.encoder(x)
+    mean, variance = encoded.embedding, encoded.log_covariance.exp()
+    return torch.distributions.Normal(mean, variance.sqrt())
+
+
+def test_gaussian_kl_is_torchs():
+    mu, log_var, other_mu, other_log_var = torch.randn(4, 3, 2)
+    first = torch.distributions.Normal(mu, (log_var / 2).exp())
+    second = torch.distributions.Normal(other_mu, (other_log_var / 2).exp())
+    expected = torch.distributions.kl_divergence(first, second)
+    assert torch.allclose(gaussian_kl(mu, log_var, other_mu, other_log_var), expected, atol=1e-6)
+
+
+def test_agreement_is_the_divergence_of_both_posteriors_in_open_labelled_partitions():
+    model, without = only(agreement=3.0)
+    batch = make_batch()
+    x, t = (posterior(model, batch[key]) for key in ("data", "target"))
+    divergence = torch.distributions.kl_divergence
+    both = (divergence(x, t) + divergence(t, x)) / 2
+    mask = batch["gate"].repeat_interleave(torch.tensor([2, 1, 3]), dim=1)
+    mask[:, REST] = False
+    term = loss_of(model, batch) - loss_of(without, batch)
+    assert term.item() == pytest.approx(3 * BETA * (both * mask).sum(1).mean().item(), rel=1e-4)
+
+
+def test_agreement_of_a_self_pair_is_zero():
+    model, without = only(agreement=3.0)
+    batch = make_batch()
+    batch["target"] = batch["data"]
+    assert loss_of(model, batch) == loss_of(without, batch)
+
+
+def test_the_kl_of_labelled_partitions_has_a_weight_of_its_own():
+    model, without = only(labelled_kl=0.25)
+    batch = make_batch()
+    images = torch.cat([batch["data"], batch["target"]])
+    prior = torch.distributions.Normal(0.0, 1.0)
+    kl = torch.distributions.kl_divergence(posterior(model, images), prior)[:, : REST.start]
+    term = loss_of(model, batch) - loss_of(without, batch)
+    assert term.item() == pytest.approx(-0.75 * BETA * kl.sum(1).mean().item(), rel=1e-4)
+
+
+def swapped(model, batch):
+    """The first third of x, decoded with the labelled codes of others; and its own posterior."""
+    images = torch.cat([batch["data"], batch["target"]])
+    own, rows = posterior(model, images), B // 3
+    torch.manual_seed(0)
+    z = own.mean + own.stddev * torch.randn(2 * B, L)
+    mixed = z.clone()
+    for k, dimensions in enumerate((slice(0, 2), slice(2, 3)), start=1):
+        mixed[:, dimensions] = z[[(i + k * rows) % (2 * B) for i in range(2 * B)], dimensions]
+    with torch.no_grad():
+        return model.decoder(mixed[:rows]).reconstruction, own
+
+
+def test_swap_consistency_is_the_divergence_of_the_rest_after_a_swap():
+    model, without = only(swap_consistency=2.0)
+    batch = make_batch()
+    decoded, own = swapped(model, batch)
+    again, rows = posterior(model, decoded), len(decoded)
+    first = torch.distributions.Normal(own.mean[:rows, REST], own.stddev[:rows, REST])
+    second = torch.distributions.Normal(again.mean[:, REST], again.stddev[:, REST])
+    expected = torch.distributions.kl_divergence(first, second).sum(1).mean().item()
+    term = loss_of(model, batch) - loss_of(without, batch)
+    assert term.item() == pytest.approx(2 * BETA * expected, rel=1e-3)
+
+
+def gradients_of_the_term(model, without, batch):
+    grads = []
+    for each in (model, without):
+        _, found, _ = run(each, batch)
+        grads.append(found)
+    return {key: grads[0][key] - grads[1][key] for key in grads[0]}
+
+
+def test_swap_consistency_trains_the_rest_of_the_encoder_only():
+    """With all gates closed, the encoder has no other gradient: exact zeros elsewhere."""
+    model, without = only(swap_consistency=2.0)
+    batch = make_batch(torch.zeros(B, 3).bool())
+    _, grads, _ = run(model, batch)
+    _, others, _ = run(without, batch)
+    for head in ("embedding", "log_var"):
+        weight = grads[f"encoder.{head}.weight"]
+        assert (weight[: REST.start] == 0).all()
+        assert (weight[REST] != 0).any()
+        assert (others[f"encoder.{head}.weight"] == 0).all()
+    for key in grads:
+        if key.startswith("decoder"):
+            assert torch.equal(grads[key], others[key])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_agreement_and_the_labelled_kl_train_open_partitions_only(name):
+    options = {"rest": ["identity"], "swap_consistency": 0, "agreement": 5.0, "labelled_kl": 3.0}
+    batch = make_batch(torch.tensor([[True, False, False]]).expand(B, 3))
+    _, grads, _ = run(make(name, **options), batch)
+    for head in ("embedding", "log_var"):
+        weight = grads[f"encoder.{head}.weight"]
+        assert (weight[2:] == 0).all()
+        assert (weight[:2] != 0).any()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "weight"),
+    [
+        ("GatedVAE", {}, 1.0),
+        ("GatedBetaVAE", {"beta": 4.0}, 4.0),
+        ("GatedDisentangledBetaVAE", {"beta": 4.0}, 4.0),
+        ("GatedBetaTCVAE", {"alpha": 1.0, "beta": 6.0, "gamma": 2.0}, 1.0),
+        ("GatedINFOVAE_MMD", {"alpha": 0.25}, 0.75),
+        ("GatedINFOVAE_MMD", {"alpha": 1.5}, 0.0),
+        ("GatedDIPVAE", {}, 1.0),
+    ],
+)
+def test_terms_are_weighted_like_the_parents_kl(name, options, weight):
+    assert kl_weight(make(name, **options)) == weight
+
+
+def test_terms_follow_a_beta_that_changes_during_training():
+    model, without = only(agreement=1.0)
+    batch, terms = make_batch(), []
+    for beta in (1.0, 2.0):
+        model.beta = without.beta = beta
+        terms.append((loss_of(model, batch) - loss_of(without, batch)).item())
+    assert terms[1] == pytest.approx(2 * terms[0], rel=1e-4)
+
+
+@pytest.mark.parametrize("key", ["agreement", "labelled_kl", "swap_consistency"])
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+def test_weights_are_finite_and_not_negative(key, value):
+    with pytest.raises(ValueError, match="expected a finite number of at least 0"):
+        make("GatedBetaVAE", **{key: value})
+
+
+def test_the_papers_scheme_has_no_terms():
+    batch = make_batch()
+    options = {"closed_partitions": "input", "rest": ["identity"]}
+    first, second = (make("GatedBetaVAE", **options, **each) for each in ({}, FIRST_SCHEME))
+    assert loss_of(first, batch) == loss_of(second, batch)
+
+
+def test_configs_of_version_0_1_still_load(tmp_path):
+    config = GatedBetaVAEConfig(input_dim=(1, 4, 4), latent_dim=6, partitions={"a": 2, "b": 4})
+    fields = config.to_dict()
+    for name in (*FIRST_SCHEME, "robust_pairs", "partition_order"):
+        del fields[name]
+    again = GatedBetaVAEConfig.from_dict(fields)
+    assert isinstance(again, GatedConfigMixin)
+    assert again == config
+
+
+# Weights of pairs
+
+PARTITIONS = Partitions({"pose": 1, "person": 1, "rest": 1}, ["rest"])
+
+
+def test_pairs_that_differ_far_more_than_others_have_a_small_weight():
+    divergences = torch.rand(64, 3, generator=torch.Generator().manual_seed(0)) + 0.5
+    divergences[:5, 0] = divergences[40:43, 1] = 100.0
+    gate = torch.zeros(32, 3, dtype=torch.bool)
+    gate[:16, 0] = gate[16:30, 1] = gate[30:, 2] = True
+    divergences[30:32] = divergences[62:] = 0  # self pairs
+    weights = weigh_pairs(divergences, gate, PARTITIONS)
+    assert (weights[:5] < 0.05).all()
+    assert (weights[5:8] > 1).all()
+    assert (weights[16:30][[0, 1]] > 1).all()
+    assert (weights[8:11] > 1).all()  # rows 40 to 42 differ in the person, which they do not share
+    assert weights[:30].mean().item() == pytest.approx(1.0)
+    assert (weights[30:] == 1).all()
+
+
+def test_equal_pairs_have_equal_weights_and_self_pairs_alone_have_weight_1():
+    gate = torch.tensor([[True, False, False]]).expand(8, 3)
+    assert torch.allclose(weigh_pairs(torch.ones(16, 3), gate, PARTITIONS), torch.ones(8))
+    assert torch.equal(weigh_pairs(torch.zeros(16, 3), gate, PARTITIONS), torch.ones(8))
+
+
+@pytest.mark.parametrize("reconstruction_loss", ["mse", "bce"])
+def test_robust_pairs_weigh_gradients_and_not_the_loss(reconstruction_loss, monkeypatch):
+    """As a loss written out in which each pair has its weight."""
+    weights = torch.tensor([0.5, 2.0, 1.0, 0.25, 1.25])
+    given = {"reconstruction_loss": reconstruction_loss, "rest": ["identity"], **FIRST_SCHEME}
+    plain = make("GatedBetaVAE", **given)
+    robust = make("GatedBetaVAE", **given, robust_pairs=True)
+    monkeypatch.setattr("pythae_gated.gating.gate.weigh_pairs", lambda *_: weights)
+    batch = make_batch()
+    output, grads, _ = run(robust, batch)
+    assert torch.equal(output.loss, run(plain, batch)[0].loss)
+
+    def weighted(model, recon_x, x, mu, log_var, z):
+        per_row = [
+            BetaVAE.loss_function(model, *(each[[i]] for each in (recon_x, x, mu, log_var, z)))[0]
+            for i in range(len(x))
+        ]
+        loss = (torch.stack(per_row) * weights).mean()
+        return loss, loss, loss
+
+    monkeypatch.setattr(type(plain), "loss_function", weighted)
+    _, expected, _ = run(plain, batch)
+    for key in grads:
+        assert torch.allclose(grads[key], expected[key], rtol=1e-4, atol=1e-6), key
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_robust_pairs_leave_closed_dimensions_at_zero(name):
+    batch = make_batch(torch.tensor([[True, False, False]]).expand(B, 3))
+    options = {"rest": ["identity"], "swap_consistency": 0}
+    _, grads, _ = run(make(name, robust_pairs=True, **options), batch)
+    assert (grads["encoder.embedding.weight"][2:] == 0).all()
+    assert (grads["encoder.embedding.weight"][:2] != 0).any()
+
+
+# Scaled gradients
+
+
+def test_scale_gradient_keeps_the_value():
+    value = torch.randn(3, 2, requires_grad=True)
+    scaled = scale_gradient(value, torch.tensor([0.0, 0.5, 2.0]))
+    assert torch.equal(scaled, value)
+    scaled.sum().backward()
+    assert value.grad.tolist() == [[0.0, 0.0], [0.5, 0.5], [2.0, 2.0]]
+
+
+def test_the_regularizer_scale_acts_like_a_smaller_beta():
+    model = make("GatedBetaVAE", rest=["identity"])
+    weak = make("GatedBetaVAE", rest=["identity"], beta=BETA / 4)
+    model.regularizer_scale = 0.25
+    output, grads, _ = run(model, make_batch())
+    weak_output, expected, _ = run(weak, make_batch())
+    assert output.loss > weak_output.loss  # it is reported at the full beta
+    for key in grads:
+        assert torch.allclose(grads[key], expected[key], rtol=1e-4, atol=1e-6), key
+
+
+def test_a_decoder_that_is_trained_alone_gets_plain_images():
+    model = make("GatedBetaVAE", rest=["identity"])
+    model.decoder_only = True
+    batch = make_batch()
+    assert loss_of(model, batch) == loss_of(model, {"data": batch["data"]})
