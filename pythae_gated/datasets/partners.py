@@ -16,8 +16,8 @@ Indices = NDArray[Any]  # of integers
 Floats = NDArray[np.float64]
 
 _LOOK_MISSING = {"", " ", "nan", "NaN", "NA", "N/A", "<NA>", "None", "null"}
-_MAX_DRAWS = 50  # rejected draws before the partners of an item are listed
-_LEAST_ACCEPTED = 0.05  # share of draws, below which listing is faster
+_ROUNDS, _DRAWS = 10, 4  # rejected draws before the partners of an item are listed
+_STRIDES = np.array([0x2545F4914F6CDD1D, 0x9E3779B97F4A7C15 - 2**64, 1])  # modulo 2^64
 
 
 class Candidates(ABC):
@@ -118,26 +118,52 @@ class Edges(Candidates):
 class Neighbours(Candidates):
     """Items are partners if the Euclidean distance of their labels is within a tolerance.
 
+    Items are sorted by the cells of a grid over up to three columns. Partners are drawn from the
+    cells around an item until one is near; failing that, its neighbours are listed by a k-d tree.
+
     Args:
         values: Labels, shape (N,) or (N, F); a row with NaN is unknown.
         tolerance: The largest distance of two partners, above 0.
     """
 
     def __init__(self, values: Floats, tolerance: float) -> None:
-        values = values.reshape(len(values), -1)
+        values = values.reshape(len(values), -1).clip(-1e150, 1e150)  # distances must be finite
         self._values, self._tolerance = values, tolerance
-        self._known = np.flatnonzero(np.isfinite(values).all(axis=1))
-        known = values[self._known]
-        labels, place, counts = np.unique(known, axis=0, return_inverse=True, return_counts=True)
-        nearest = cKDTree(labels).query(labels, k=2, workers=-1)[0][:, 1]
-        paired = np.zeros(len(values), dtype=np.bool_)
-        paired[self._known] = ((counts > 1) | (nearest <= self._radius(labels)))[place.ravel()]
-        super().__init__(paired, n_labelled=len(known))
-        self._tree = cKDTree(known)
-        span = known.max(axis=0, initial=-np.inf) - known.min(axis=0, initial=np.inf)
-        self._widest = int(span.argmax())
-        self._order = self._known[known[:, self._widest].argsort()]
-        self._sorted = values[self._order, self._widest]
+        known = np.isfinite(values).all(axis=1)
+        labels, place, counts = np.unique(
+            values[known], axis=0, return_inverse=True, return_counts=True
+        )
+        cells, by_cell, rows = self._make_grid(labels)
+        labels, counts, place = labels[by_cell], counts[by_cell], by_cell.argsort()[place.ravel()]
+        self._tree = cKDTree(labels)
+        nearest = self._tree.query(labels, k=2, workers=-1)[0][:, 1]
+        paired = known.copy()
+        paired[known] = ((counts > 1) | (nearest <= self._radius(labels)))[place]
+        super().__init__(paired, n_labelled=len(place))
+        self._order = np.flatnonzero(known)[place.argsort()]  # one label after another
+        self._starts = np.append(0, counts.cumsum())
+        distinct, cell = np.unique(cells, return_inverse=True)
+        self._cell = np.zeros(len(values), dtype=np.int32)
+        self._cell[known] = cell[place]
+        rows = distinct[:, None] + rows  # rows of three cells each
+        first = self._starts[cells.searchsorted(rows - 1)]
+        sizes = self._starts[cells.searchsorted(rows + 1, side="right")] - first
+        self._ends = sizes.cumsum(axis=1, dtype=np.int32)
+        self._shifts = (first + sizes - self._ends).astype(np.int32)
+
+    def _make_grid(self, labels: Floats) -> tuple[Indices, Indices, Indices]:
+        """Sorted numbers of the labels' cells, their order, and differences between rows."""
+        span = labels.max(axis=0, initial=-np.inf) - labels.min(axis=0, initial=np.inf)
+        columns = labels[:, span.argsort()[-3:]]
+        side = 1.01 * self._tolerance
+        cells = np.floor(columns.clip(-1e15 * side, 1e15 * side) / side).astype(np.int64)
+        strides = _STRIDES[-cells.shape[1] :]
+        rows = np.zeros(1, dtype=np.int64)
+        for stride in strides[:-1]:
+            rows = np.add.outer(rows, [-stride, 0, stride]).ravel()
+        numbers = cells @ strides  # distant cells may get the same number
+        order = numbers.argsort()
+        return numbers[order], order, rows
 
     def _radius(self, labels: Floats) -> Floats:  # (n, F) -> (n,)
         """The tolerance, and the rounding error of a label and of one so far from it."""
@@ -146,24 +172,27 @@ class Neighbours(Candidates):
         return radius
 
     def partners(self, items: Indices, rng: np.random.Generator) -> Indices:
-        """As in the base class: drawn from a range of the widest column until one is near."""
-        labels = self._values[items]
+        """As in the base class."""
+        labels, partners = self._values[items], items.copy()
         radius = self._radius(labels) * (1 + 1e-12)  # numpy and the tree round differently
-        low = self._sorted.searchsorted(labels[:, self._widest] - radius)
-        high = self._sorted.searchsorted(labels[:, self._widest] + radius, side="right")
-        partners = items.copy()
-        waiting = np.arange(len(items))
-        for _ in range(_MAX_DRAWS):
-            drawn = self._order[rng.integers(low[waiting], high[waiting])]
-            distance = np.linalg.norm(labels[waiting] - self._values[drawn], axis=1)
-            near = (distance <= radius[waiting]) & (drawn != items[waiting])
-            partners[waiting[near]] = drawn[near]
-            waiting = waiting[~near]
-            if near.mean() < _LEAST_ACCEPTED or len(waiting) == 0:
+        waiting = np.flatnonzero(radius < 1.005 * self._tolerance)  # cells are wider than errors
+        for _ in range(_ROUNDS):
+            rows = waiting.repeat(_DRAWS)
+            cells = self._cell[items[rows]]
+            places = rng.integers(self._ends[cells, -1])
+            lines = (places[:, None] >= self._ends[cells]).sum(axis=1)
+            drawn = self._order[places + self._shifts[cells, lines]]
+            distance = np.linalg.norm(labels[rows] - self._values[drawn], axis=1)
+            near = (distance <= radius[rows]) & (drawn != items[rows])
+            partners[rows[near]] = drawn[near]
+            waiting = waiting[partners[waiting] == items[waiting]]
+            if len(waiting) == 0:
                 break
-        found = self._tree.query_ball_point(labels[waiting], radius[waiting], return_sorted=False)
-        for row, places in zip(waiting, found, strict=True):
-            near = self._known[places]
+        rows = np.flatnonzero(partners == items)
+        found = self._tree.query_ball_point(labels[rows], radius[rows], return_sorted=False)
+        for row, places in zip(rows, found, strict=True):
+            slices = [self._order[self._starts[p] : self._starts[p + 1]] for p in places]
+            near = np.concatenate(slices)
             near = near[near != items[row]]
             partners[row] = near[rng.integers(len(near))]
         return partners
