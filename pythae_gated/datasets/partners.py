@@ -129,7 +129,7 @@ class Neighbours(Candidates):
     def __init__(self, values: Floats, tolerance: float) -> None:
         values = values.reshape(len(values), -1).clip(-1e150, 1e150)  # distances must be finite
         self._values, self._tolerance = values, tolerance
-        known = np.isfinite(values).all(axis=1)
+        known = np.asarray(np.isfinite(values).all(axis=1))
         labels, place, counts = np.unique(
             values[known], axis=0, return_inverse=True, return_counts=True
         )
