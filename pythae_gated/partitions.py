@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from numbers import Integral
 
 import torch
@@ -71,11 +72,8 @@ class Partitions:
     @property
     def slices(self) -> dict[str, slice]:
         """Partition -> slice of the latent dimensions."""
-        slices, start = {}, 0
-        for name, size in self.sizes.items():
-            slices[name] = slice(start, start + size)
-            start += size
-        return slices
+        ends = zip(self.names, self._sizes, accumulate(self._sizes), strict=True)
+        return {name: slice(end - size, end) for name, size, end in ends}
 
     def expand(
         self,
@@ -106,12 +104,7 @@ class Partitions:
             >>> Partitions({"pose": 1, "identity": 2}, ["identity"]).zero_rest(torch.ones(1, 3))
             tensor([[1., 0., 0.]])
         """
-        if not self.rest:
-            return z
-        parts = self.split(z).items()
-        return torch.cat(
-            [torch.zeros_like(part) if name in self.rest else part for name, part in parts], dim=-1
-        )
+        return self.exchange(z, torch.zeros_like(z), self.rest) if self.rest else z
 
     def split(
         self,
@@ -138,18 +131,16 @@ class Partitions:
         """A copy of `z` with the codes of `others` in one or several partitions.
 
         Raises:
-            PartitionError: If no partition is named, or an unknown one.
+            PartitionError: If no partition is named, or an unknown one, or the last dimension of
+                the codes is not L.
 
         Example:
             >>> partitions = Partitions({"pose": 1, "identity": 2})
             >>> partitions.exchange(torch.zeros(1, 3), torch.ones(1, 3), "pose")
             tensor([[1., 0., 0.]])
         """
-        exchanged = z.clone()
-        for name in self.resolve(names):
-            where = self.slices[name]
-            exchanged[..., where] = others[..., where]
-        return exchanged
+        chosen, kept, given = self.resolve(names), self.split(z), self.split(others.expand_as(z))
+        return torch.cat([(given if n in chosen else kept)[n] for n in self.names], dim=-1)
 
     def resolve(self, names: "str | Iterable[str]") -> tuple[str, ...]:
         """Check the names of one or several partitions, and drop repetitions.

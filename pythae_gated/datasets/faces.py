@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pythae_gated.datasets._heads import Factors, Values, render_heads
+from pythae_gated.datasets._heads import Factors, render_heads
 
 # Factor -> (lowest, highest, number of evenly spaced values unless continuous).
 _RANGES = {
@@ -32,6 +32,7 @@ _LOOKS = {
     "hair_size": (0.02, 0.13),
     "hair_drop": (-0.20, 0.06),
 }
+_STEPS = np.sqrt([2, 3, 5, 7, 11, 13, 17, 19, 23])
 _CHUNK_PIXELS = 1 << 17  # bounds the memory; smaller chunks are slower
 
 
@@ -107,18 +108,12 @@ def _draw_factors(n: int, continuous: bool, seed: int) -> Factors:
     return factors
 
 
-def _make_people() -> dict[str, Values]:
-    """Return the features of the people, name -> (20,), spread evenly over their ranges."""
-    # A Kronecker sequence does not depend on the version of a random generator.
-    steps = np.sqrt([2, 3, 5, 7, 11, 13, 17, 19, 23])
-    spread = (0.5 + np.arange(_N_PEOPLE)[:, None] * steps) % 1
-    return {
-        name: low + (high - low) * column
-        for column, (name, (low, high)) in zip(spread.T, _LOOKS.items(), strict=True)
-    }
-
-
-_PEOPLE = _make_people()
+# The features of the people, name -> (20,), spread evenly over their ranges by a Kronecker sequence,
+# which does not depend on the version of a random generator.
+_PEOPLE: Factors = {
+    name: low + (high - low) * ((0.5 + np.arange(_N_PEOPLE) * step) % 1)
+    for step, (name, (low, high)) in zip(_STEPS, _LOOKS.items(), strict=True)
+}
 
 
 def _render(factors: Factors, image_size: int) -> NDArray[np.uint8]:
