@@ -75,10 +75,7 @@ class Partitions:
         ends = zip(self.names, self._sizes, accumulate(self._sizes), strict=True)
         return {name: slice(end - size, end) for name, size, end in ends}
 
-    def expand(
-        self,
-        gate: Tensor,  # (B, K)
-    ) -> Tensor:  # (B, L)
+    def expand(self, gate: Tensor) -> Tensor:  # (B, K) -> (B, L)
         """Repeat the value of each partition for each of its latent dimensions.
 
         No index tensor is made, so host and device are not synchronised.
@@ -94,10 +91,7 @@ class Partitions:
         columns = zip(torch.split(gate, 1, dim=1), self._sizes, strict=True)
         return torch.cat([column.expand(-1, size) for column, size in columns], dim=1)
 
-    def zero_rest(
-        self,
-        z: Tensor,  # (B, L)
-    ) -> Tensor:  # (B, L)
+    def zero_rest(self, z: Tensor) -> Tensor:  # (..., L) -> (..., L)
         """The codes with zero, the prior's mean, in the rest; `z` itself if there is no rest.
 
         Example:
@@ -106,10 +100,7 @@ class Partitions:
         """
         return self.exchange(z, torch.zeros_like(z), self.rest) if self.rest else z
 
-    def split(
-        self,
-        z: Tensor,  # (B, L)
-    ) -> dict[str, Tensor]:  # name -> (B, L_k)
+    def split(self, z: Tensor) -> dict[str, Tensor]:  # (..., L) -> name -> (..., L_k)
         """The codes of each partition, as views.
 
         Raises:

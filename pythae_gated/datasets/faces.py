@@ -108,8 +108,8 @@ def _draw_factors(n: int, continuous: bool, seed: int) -> Factors:
     return factors
 
 
-# The features of the people, name -> (20,), spread evenly over their ranges by a Kronecker sequence,
-# which does not depend on the version of a random generator.
+# The features of the people, name -> (20,), spread evenly over their ranges by a Kronecker
+# sequence, which does not depend on the version of a random generator.
 _PEOPLE: Factors = {
     name: low + (high - low) * ((0.5 + np.arange(_N_PEOPLE) * step) % 1)
     for step, (name, (low, high)) in zip(_STEPS, _LOOKS.items(), strict=True)

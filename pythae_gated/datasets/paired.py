@@ -111,7 +111,7 @@ class PairedDataset(Dataset[DatasetOutput]):
             raise PairingError(f"seed is {seed!r}: expected None, or an int of at least 0")
         _check_candidates(candidates)
         self._candidates, self.seed = candidates, seed
-        weights = np.array([self.weights[name] for name in (*candidates, SELF)])
+        weights = np.array([*self.weights.values()])
         self._draw = partial(draw_pairs, list(candidates.values()), weights)
         self._frozen = None
         if seed is not None:
@@ -167,16 +167,15 @@ class PairedDataset(Dataset[DatasetOutput]):
         if self._frozen is None:
             # Pythae's trainers seed every rank alike: without the rank all draw the same kinds.
             rng = np.random.default_rng(int(torch.randint(2**63 - 1, ())) + self._rank())
-            pairs = self._draw(items, rng, replace=True)
+            kinds, items, partners = self._draw(items, rng, replace=True)
         else:
-            pairs = [column[items] for column in self._frozen]
-        kinds, items, partners = pairs
+            kinds, items, partners = (column[items] for column in self._frozen)
         try:
             images = self.images.read(np.concatenate([items, partners]))
         except ValueError as error:
             raise PairingError(str(error)) from error
-        data, target = images[: len(items)], images[len(items) :]
-        data, target = self._augment(data, items, 0), self._augment(target, items, 1)
+        data = self._augment(images[: len(items)], items, 0)
+        target = self._augment(images[len(items) :], items, 1)
         batch = {"data": data, "target": target, "gate": torch.from_numpy(self._gates[kinds])}
         if self.labels is not None:
             batch["labels"] = self.labels[items]
@@ -204,7 +203,7 @@ class PairedDataset(Dataset[DatasetOutput]):
         without a partner, and the share of pairs of this kind. Below it are the rest, and labels
         that look like missing values.
         """
-        counts = [self.weights[name] for name in (*self._candidates, SELF)]
+        counts = [*self.weights.values()]
         if self._frozen is not None:
             counts = np.bincount(self._frozen[0], minlength=len(counts)).tolist()
         shares = [f"{count / sum(counts):.2f}" for count in counts]

@@ -24,11 +24,12 @@ class Candidates(ABC):
     """The items, among N, that can be paired in one partition.
 
     Args:
-        has_partner: Whether each item has a partner, (N,).
+        has_partner: As the attribute.
         n_labelled: Number of items with a label, in pairs or not.
         n_groups: Number of distinct labels; None if labels are not compared for equality.
 
     Attributes:
+        has_partner: Whether each item has a partner, (N,).
         n_alone: Number of labelled items without a partner.
         note: A remark on the labels, for `PairedDataset.summary`.
     """
@@ -36,7 +37,7 @@ class Candidates(ABC):
     note = ""
 
     def __init__(self, has_partner: Mask, n_labelled: int, n_groups: int | None = None) -> None:
-        self._has_partner = has_partner
+        self.has_partner = has_partner
         self._members = np.flatnonzero(has_partner).astype(np.int32)
         self.n_labelled, self.n_groups = n_labelled, n_groups
         self.n_alone = n_labelled - len(self._members)
@@ -44,11 +45,6 @@ class Candidates(ABC):
     def __len__(self) -> int:
         """The number of items that have a partner."""
         return len(self._members)
-
-    def has_partner(self, items: Indices) -> Mask:  # (n,) -> (n,)
-        """Whether these items have a partner."""
-        found: Mask = self._has_partner[items]
-        return found
 
     def sample(self, n: int, rng: np.random.Generator) -> Indices:  # (n,)
         """Draw n items uniformly from those that have a partner."""
@@ -221,23 +217,16 @@ def draw_pairs(
         replace: Whether an item without a partner of the kind drawn is replaced by a random one
             that has one. Otherwise each item is in a pair, of a kind that this item can be in.
     """
-    if replace:
-        bounds = weights.cumsum()
-        kinds = bounds[:-1].searchsorted(rng.random(len(items)) * bounds[-1], side="right")
-    else:
-        possible = [found.has_partner(items) for found in candidates]
-        weights = weights * np.stack([*possible, np.ones(len(items), dtype=np.bool_)], axis=1)
-        bounds = weights.cumsum(axis=1)
-        kinds = (rng.random((len(items), 1)) * bounds[:, -1:] >= bounds[:, :-1]).sum(axis=1)
+    possible = [replace | found.has_partner[items] for found in candidates]
+    possible.append(np.ones(len(items), dtype=np.bool_))
+    bounds = (weights * np.stack(possible, axis=1)).cumsum(axis=1)
+    kinds = (rng.random((len(items), 1)) * bounds[:, -1:] >= bounds[:, :-1]).sum(axis=1)
     items, partners = items.copy(), items.copy()
     for kind, found in enumerate(candidates):
         (rows,) = (kinds == kind).nonzero()
-        chosen = items[rows]
-        paired = found.has_partner(chosen)
-        if not paired.all():
-            chosen[~paired] = found.sample(len(rows) - paired.sum(), rng)
-        items[rows] = chosen
-        partners[rows] = found.partners(chosen, rng)
+        alone = rows[~found.has_partner[items[rows]]]
+        items[alone] = found.sample(len(alone), rng)
+        partners[rows] = found.partners(items[rows], rng)
     return kinds, items, partners
 
 

@@ -127,11 +127,7 @@ def _as_grid(images: Images) -> Tensor:  # (R, C, channels, H, W) or (R, C, D)
     return torch.cat([grid, missing]).reshape(-1, width, *grid.shape[1:])
 
 
-def _headers(
-    name: str,
-    images: Images,
-    like: Tensor,  # (N, channels, H, W) or (N, D)
-) -> Tensor:  # as `like`
+def _headers(name: str, images: Images, like: Tensor) -> Tensor:  # (N, channels, H, W) or (N, D)
     headers = read_all(images)
     if headers.shape != like.shape:
         raise ValueError(
@@ -147,10 +143,7 @@ def _group_starts(groups: Partitions | Sequence[int] | None, rows: int) -> list[
     return list(accumulate(sizes[:-1]))
 
 
-def _draw_bars(
-    grid: Tensor,  # (R, C, D)
-    side: int,
-) -> Tensor:  # (R, C, 1, side, side)
+def _draw_bars(grid: Tensor, side: int) -> Tensor:  # (R, C, D) -> (R, C, 1, side, side)
     """Bar charts with D bars from zero, in one scale; narrow bars are joined to fit the side."""
     known = grid[~grid.isnan()]
     highest, lowest = float(known.max().clamp(min=1e-6)), float(known.min().clamp(max=0))
