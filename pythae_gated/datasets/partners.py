@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 _LOOK_MISSING = {"", " ", "nan", "NaN", "NA", "N/A", "<NA>", "None", "null"}
 _ROUNDS, _DRAWS = 10, 4  # rejected draws before the partners of an item are listed
-_STRIDES = np.array([0x2545F4914F6CDD1D, 0x9E3779B97F4A7C15 - 2**64, 1])  # modulo 2^64
+_STRIDES = np.array([0x2545F4914F6CDD1D, -0x61C8864680B583EB, 1])  # random, modulo 2^64
 
 
 class Candidates(ABC):
@@ -125,41 +125,40 @@ class Neighbours(Candidates):
     def __init__(self, values: Floats, tolerance: float) -> None:
         values = values.reshape(len(values), -1).clip(-1e150, 1e150)  # distances must be finite
         self._values, self._tolerance = values, tolerance
-        known = np.asarray(np.isfinite(values).all(axis=1))
-        labels, place, counts = np.unique(
-            values[known], axis=0, return_inverse=True, return_counts=True
-        )
-        cells, by_cell, rows = self._make_grid(labels)
-        labels, counts, place = labels[by_cell], counts[by_cell], by_cell.argsort()[place.ravel()]
+        known = np.flatnonzero(np.isfinite(values).all(axis=1))
+        cells, lines = self._make_grid(values[known])
+        order = np.lexsort((*values[known].T, cells))
+        self._order, cells = known[order], cells[order]  # equal labels follow one another
+        labels, is_first = values[self._order], np.ones(len(order), dtype=np.bool_)
+        is_first[1:] = (labels[1:] != labels[:-1]).any(axis=1)
+        self._starts = np.append(np.flatnonzero(is_first), len(order))
+        labels, counts = labels[is_first], np.diff(self._starts)
         self._tree = cKDTree(labels)
         nearest = self._tree.query(labels, k=2, workers=-1)[0][:, 1]
-        paired = known.copy()
-        paired[known] = ((counts > 1) | (nearest <= self._radius(labels)))[place]
-        super().__init__(paired, n_labelled=len(place))
-        self._order = np.flatnonzero(known)[place.argsort()]  # one label after another
-        self._starts = np.append(0, counts.cumsum())
+        paired = np.zeros(len(values), dtype=np.bool_)
+        paired[self._order] = ((counts > 1) | (nearest <= self._radius(labels))).repeat(counts)
+        super().__init__(paired, n_labelled=len(known))
         distinct, cell = np.unique(cells, return_inverse=True)
         self._cell = np.zeros(len(values), dtype=np.int32)
-        self._cell[known] = cell[place]
-        rows = distinct[:, None] + rows  # rows of three cells each
-        first = self._starts[cells.searchsorted(rows - 1)]
-        sizes = self._starts[cells.searchsorted(rows + 1, side="right")] - first
-        self._ends = sizes.cumsum(axis=1, dtype=np.int32)
-        self._shifts = (first + sizes - self._ends).astype(np.int32)
+        self._cell[self._order] = cell
+        around = distinct[:, None] + lines
+        first, end = cells.searchsorted(around - 1), cells.searchsorted(around + 1, side="right")
+        self._ends = (end - first).cumsum(axis=1, dtype=np.int32)
+        self._shifts = (end - self._ends).astype(np.int32)
 
-    def _make_grid(self, labels: Floats) -> tuple[Indices, Indices, Indices]:
-        """Sorted numbers of the labels' cells, their order, and differences between rows."""
+    def _make_grid(self, labels: Floats) -> tuple[Indices, Indices]:
+        """The number of each label's cell, and the differences to the lines of cells around it.
+
+        Cells of a line have successive numbers. Distant cells may have the same number.
+        """
         span = labels.max(axis=0, initial=-np.inf) - labels.min(axis=0, initial=np.inf)
-        columns = labels[:, span.argsort()[-3:]]
         side = 1.01 * self._tolerance
-        cells = np.floor(columns.clip(-1e15 * side, 1e15 * side) / side).astype(np.int64)
-        strides = _STRIDES[-cells.shape[1] :]
-        rows = np.zeros(1, dtype=np.int64)
+        columns = labels[:, span.argsort()[-3:]].clip(-1e15 * side, 1e15 * side)
+        strides = _STRIDES[-columns.shape[1] :]
+        lines = np.zeros(1, dtype=np.int64)
         for stride in strides[:-1]:
-            rows = np.add.outer(rows, [-stride, 0, stride]).ravel()
-        numbers = cells @ strides  # distant cells may get the same number
-        order = numbers.argsort()
-        return numbers[order], order, rows
+            lines = np.add.outer(lines, [-stride, 0, stride]).ravel()
+        return np.floor(columns / side).astype(np.int64) @ strides, lines
 
     def _radius(self, labels: Floats) -> Floats:  # (n, F) -> (n,)
         """The tolerance, and the rounding error of a label and of one so far from it."""
@@ -176,8 +175,8 @@ class Neighbours(Candidates):
             rows = waiting.repeat(_DRAWS)
             cells = self._cell[items[rows]]
             places = rng.integers(self._ends[cells, -1])
-            lines = (places[:, None] >= self._ends[cells]).sum(axis=1)
-            drawn = self._order[places + self._shifts[cells, lines]]
+            line = (places[:, None] >= self._ends[cells]).sum(axis=1)
+            drawn = self._order[places + self._shifts[cells, line]]
             distance = np.linalg.norm(labels[rows] - self._values[drawn], axis=1)
             near = (distance <= radius[rows]) & (drawn != items[rows])
             partners[rows[near]] = drawn[near]
@@ -185,12 +184,11 @@ class Neighbours(Candidates):
             if len(waiting) == 0:
                 break
         rows = np.flatnonzero(partners == items)
-        found = self._tree.query_ball_point(labels[rows], radius[rows], return_sorted=False)
-        for row, places in zip(rows, found, strict=True):
+        listed = self._tree.query_ball_point(labels[rows], radius[rows], return_sorted=False)
+        for row, places in zip(rows, listed, strict=True):
             slices = [self._order[self._starts[p] : self._starts[p + 1]] for p in places]
-            near = np.concatenate(slices)
-            near = near[near != items[row]]
-            partners[row] = near[rng.integers(len(near))]
+            found = np.concatenate(slices)
+            partners[row] = rng.choice(found[found != items[row]])
         return partners
 
     def subset(self, indices: Indices) -> "Neighbours":
