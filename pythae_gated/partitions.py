@@ -88,8 +88,8 @@ class Partitions:
                 f"gate of shape {tuple(gate.shape)}: expected (B, {len(self.names)}), one column "
                 f"for each of the partitions {', '.join(self.names)}"
             )
-        columns = zip(torch.split(gate, 1, dim=1), self._sizes, strict=True)
-        return torch.cat([column.expand(-1, size) for column, size in columns], dim=1)
+        sizes = enumerate(self._sizes)
+        return torch.cat([gate[:, k : k + 1].expand(-1, size) for k, size in sizes], dim=1)
 
     def zero_rest(self, z: Tensor) -> Tensor:  # (..., L) -> (..., L)
         """The codes with zero, the prior's mean, in the rest; `z` itself if there is no rest.

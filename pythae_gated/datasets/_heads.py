@@ -154,8 +154,7 @@ def _per_image(values: Values) -> Pixels:
 
 def _soft(inside: Pixels, sharpness: Pixels | float) -> Pixels:
     """The share of a pixel inside an edge, from its distance to the edge."""
-    share: Pixels = np.clip(inside * sharpness + 0.5, 0.0, 1.0)
-    return share
+    return np.clip(inside * sharpness + 0.5, 0.0, 1.0)
 
 
 def _paint(image: Pixels, mask: Pixels, tone: Pixels | float) -> None:

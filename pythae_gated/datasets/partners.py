@@ -162,9 +162,8 @@ class Neighbours(Candidates):
 
     def _radius(self, labels: Floats) -> Floats:  # (n, F) -> (n,)
         """The tolerance, and the rounding error of a label and of one so far from it."""
-        error = 4 * np.finfo(np.float64).eps * np.abs(labels).max(axis=1)
-        radius: Floats = self._tolerance * (1 + 1e-9) + error
-        return radius
+        largest: Floats = np.abs(labels).max(axis=1)
+        return self._tolerance * (1 + 1e-9) + 4 * np.finfo(np.float64).eps * largest
 
     def partners(self, items: Indices, rng: np.random.Generator) -> Indices:
         """As in the base class."""

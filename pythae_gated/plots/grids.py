@@ -140,5 +140,4 @@ def _decode_grid(model: nn.Module, z: Tensor) -> FloatArray:  # (R, C, L) -> (R,
 
 def _as_array(images: Tensor) -> FloatArray:
     check_grid(images)
-    array: FloatArray = (images.clamp(0, 1) if images.ndim > 3 else images).numpy()
-    return array
+    return (images.clamp(0, 1) if images.ndim > 3 else images).numpy()

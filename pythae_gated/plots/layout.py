@@ -55,22 +55,20 @@ def tile(
         (28, 34, 3)
     """
     grid = _as_grid(images)  # (R, C, channels, H, W) or (R, C, D)
-    wide_rows, wide_columns = _group_starts(groups, len(grid)), list[int]()
-    above, before = grid[0], grid[:, 0]
+    top, left = int(columns is not None), int(rows is not None)
+    shape = len(grid) + top, grid.shape[1] + left, *grid.shape[2:]
+    page = grid.new_full(shape, BLANK)
+    page[top:, left:] = grid
     if rows is not None:
-        grid = torch.cat([_headers("rows", rows, before)[:, None], grid], dim=1)
-        wide_columns = [1]
+        page[top:, 0] = _headers("rows", rows, grid[:, 0])
     if columns is not None:
-        headers = _headers("columns", columns, above)
-        if rows is not None:  # the corner is empty
-            headers = torch.cat([torch.full_like(headers[:1], BLANK), headers])
-        grid = torch.cat([headers[None], grid])
-        wide_rows = [1, *(start + 1 for start in wide_rows)]
-    if grid.ndim == 3:
-        grid = _draw_bars(grid, max(min_side, MIN_SIDE))
-    scale = math.ceil(min_side / min(grid.shape[-2:]))
-    enlarged = grid.repeat_interleave(scale, -1).repeat_interleave(scale, -2)
-    return _paste(enlarged.nan_to_num(WHITE), wide_rows, wide_columns)
+        page[0, left:] = _headers("columns", columns, grid[0])
+    wide_rows = [top] * top + [top + start for start in _group_starts(groups, len(grid))]
+    if page.ndim == 3:
+        page = _draw_bars(page, max(min_side, MIN_SIDE))
+    scale = math.ceil(min_side / min(page.shape[-2:]))
+    enlarged = page.repeat_interleave(scale, -1).repeat_interleave(scale, -2)
+    return _paste(enlarged.nan_to_num(WHITE), wide_rows, [left] * left)
 
 
 def save_png(

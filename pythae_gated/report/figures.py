@@ -64,9 +64,8 @@ def draw_figures(
         data: Images whose codes give the range of the traversals.
         seed: Of the variations.
     """
-    rows, columns = shown[:ROWS], shown[ROWS : ROWS + COLUMNS]
-    if not len(columns):
-        columns = rows
+    rows = shown[:ROWS]
+    columns = shown[ROWS : ROWS + COLUMNS] if len(shown) > ROWS else rows
     several = len(partitions.names) > 1
     yield Figure("reconstructions", _png(plots.reconstructions(model, shown[:RECONSTRUCTED])))
     if several:

@@ -1,6 +1,7 @@
 """Save a report: draw the figures, evaluate the model, write the page."""
 
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -80,10 +81,9 @@ def save_report(
     """
     folder = Path(folder)
     patterns = () if overwrite else (PAGE, EVALUATION, *FIGURES)
-    if taken := [path.name for pattern in patterns for path in folder.glob(pattern)]:
+    for path in chain.from_iterable(map(folder.glob, patterns)):
         raise FileExistsError(
-            f"{str(folder)!r} already has a report ({', '.join(taken[:3])}"
-            f"{', ...' if len(taken) > 3 else ''}): choose another folder, or overwrite=True"
+            f"{str(path)!r} is of an earlier report: choose another folder, or overwrite=True"
         )
     if evaluation is not None:
         for name, value in (("partitions", partitions), ("intended", intended)):
@@ -129,5 +129,5 @@ def _render(**values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    template = environment.get_template("page.html.j2")
-    return template.render(active=ACTIVE, significant=SIGNIFICANT, span=SPAN, **values)
+    values |= {"active": ACTIVE, "significant": SIGNIFICANT, "span": SPAN}
+    return environment.get_template("page.html.j2").render(values)

@@ -106,12 +106,12 @@ class TestFolder:
             folder = tmp_path / name
             folder.mkdir()
             (folder / f"{name}.png").touch()
-            with pytest.raises(FileExistsError, match=rf"already has a report \({name}\.png\)"):
+            with pytest.raises(FileExistsError, match=rf"{name}\.png' is of an earlier report"):
                 save_report(None, None, None, folder)
 
     def test_a_picture_of_the_users_own_is_not_lost(self, model, data, found, tmp_path):
         (tmp_path / "overview.png").write_text("mine")
-        with pytest.raises(FileExistsError, match=r"\(overview\.png\)"):
+        with pytest.raises(FileExistsError, match=r"overview\.png' is of an earlier report"):
             save_report(model, *data, tmp_path, evaluation=found)
         assert [path.name for path in tmp_path.iterdir()] == ["overview.png"]
 
