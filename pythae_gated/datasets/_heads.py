@@ -108,17 +108,15 @@ class _Ellipsoid:
 
     def coordinate(self, axis: int) -> Pixels:
         """Return a coordinate of u, (B, S, S): axis 0 to the head's left, 1 up, 2 front."""
-        flat, ray = self._flat[:, axis], self._ray[axis]
-        return self._linear(flat[0], flat[1], ray, np.zeros_like(ray))
+        return self._linear(self._flat[:, axis], self._ray[axis], np.zeros_like(self._z))
 
     def depth(self) -> Pixels:
         """Return z, larger is nearer, (B, S, S)."""
-        x, y = -self._along / self._length
-        return self._linear(x, y, 1 / self._length, self._z)
+        return self._linear(-self._along / self._length, 1 / self._length, self._z)
 
-    def _linear(self, x: Values, y: Values, facing: Values, constant: Values) -> Pixels:
-        column = _per_image(y) * self._y + _per_image(constant)
-        out: Pixels = _per_image(facing) * self.facing + (_per_image(x) * self._x + column)
+    def _linear(self, slopes: Values, facing: Values, constant: Values) -> Pixels:
+        column = _per_image(slopes[1]) * self._y + _per_image(constant)
+        out: Pixels = _per_image(facing) * self.facing + (_per_image(slopes[0]) * self._x + column)
         return out
 
 

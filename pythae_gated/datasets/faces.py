@@ -86,18 +86,8 @@ def make_faces(
     _check_int("seed", seed, 0)
     if not isinstance(continuous, (bool, np.bool_)):
         raise ValueError(f"continuous is {continuous!r}; expected True or False")
-    factors = _draw_factors(int(n), bool(continuous), int(seed))
-    return _render(factors, int(image_size)), factors
-
-
-def _check_int(name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{name} is {value!r}; expected an integer of at least {least}")
-
-
-def _draw_factors(n: int, continuous: bool, seed: int) -> Factors:
     # One row per image, so that the first images do not depend on their number.
-    draws = np.random.default_rng(seed).random((n, len(_RANGES) + 1)).T
+    draws = np.random.default_rng(int(seed)).random((int(n), len(_RANGES) + 1)).T
     factors: Factors = {}
     for draw, (name, (low, high, count)) in zip(draws[:-1], _RANGES.items(), strict=True):
         if continuous:
@@ -105,7 +95,12 @@ def _draw_factors(n: int, continuous: bool, seed: int) -> Factors:
         else:
             factors[name] = np.linspace(low, high, count)[(draw * count).astype(np.int64)]
     factors["identity"] = (draws[-1] * _N_PEOPLE).astype(np.int64)
-    return factors
+    return _render(factors, int(image_size)), factors
+
+
+def _check_int(name: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name} is {value!r}; expected an integer of at least {least}")
 
 
 # The features of the people, name -> (20,), spread evenly over their ranges by a Kronecker

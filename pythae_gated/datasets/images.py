@@ -132,7 +132,10 @@ class ImageReader:
             images = as_images(array.take(items, axis=0))
         else:
             distinct, place = np.unique(items, return_inverse=True)  # a self pair is read once
-            images = _stack([self._read_item(item) for item in distinct.tolist()])[place]
+            try:
+                images = torch.stack([self._read_item(i) for i in distinct.tolist()])[place]
+            except RuntimeError as error:
+                raise ValueError(f"the images differ in shape, so resize them: {error}") from error
         if not self._is_finite and not (finite := images.isfinite().flatten(1).all(1)).all():
             bad = items[~finite.cpu().numpy()][0]
             raise ValueError(f"image {bad} contains NaN or infinity; fix or drop it")
@@ -189,13 +192,6 @@ def _as_pixels(image: Any) -> Any:
             f"{type(image).__name__} is not an array, tensor or PIL image without missing pixels"
         )
     return image.detach() if isinstance(image, Tensor) else np.asarray(image)
-
-
-def _stack(images: list[Tensor]) -> Tensor:
-    try:
-        return torch.stack(images)
-    except RuntimeError as error:
-        raise ValueError(f"the images differ in shape, so resize them: {error}") from error
 
 
 def _reopen(data: Any) -> partial[Any] | None:

@@ -137,7 +137,14 @@ class PairedDataset(Dataset[DatasetOutput]):
             PairingError: If the indices are empty, out of range or repeated, or if a partition
                 has no pairs among them.
         """
-        chosen = _check_indices(indices, len(self))
+        try:
+            chosen = np.arange(len(self))[np.asarray(indices)]
+        except IndexError as error:
+            raise PairingError(
+                f"a split needs one index or more, or a mask ({len(self)},): {error}"
+            ) from error
+        if chosen.ndim != 1 or len(np.unique(chosen)) != max(chosen.size, 1):
+            raise PairingError(f"a split needs one index or more, all distinct: {indices!r:.60}")
         part = object.__new__(type(self))
         vars(part).update(vars(self))
         part.images = self.images.subset(chosen)
@@ -284,16 +291,3 @@ def _check_weights(weights: Mapping[str, float], supervised: Collection[str]) ->
     if sum(kinds.values()) == 0:
         raise PairingError(f"all weights are 0: {kinds}; give one kind of pair a weight above 0")
     return kinds
-
-
-def _check_indices(indices: Any, n: int) -> Indices:
-    """The items of a split, as distinct indices."""
-    try:
-        chosen: Indices = np.arange(n)[np.asarray(indices)]
-    except IndexError as error:
-        raise PairingError(
-            f"a split needs one index or more, or a mask ({n},): {error}"
-        ) from error
-    if chosen.ndim != 1 or len(np.unique(chosen)) != max(chosen.size, 1):
-        raise PairingError(f"a split needs one index or more, all distinct: {indices!r:.60}")
-    return chosen

@@ -152,7 +152,7 @@ class Neighbours(Candidates):
         Cells of a line have successive numbers. Distant cells may have the same number.
         """
         span = labels.max(axis=0, initial=-np.inf) - labels.min(axis=0, initial=np.inf)
-        side = 1.01 * self._tolerance
+        side = 1.01 * self._tolerance  # neighbours are in the same or in adjacent cells
         columns = labels[:, span.argsort()[-3:]].clip(-1e15 * side, 1e15 * side)
         strides = _STRIDES[-columns.shape[1] :]
         lines = np.zeros(1, dtype=np.int64)
@@ -169,7 +169,8 @@ class Neighbours(Candidates):
         """As in the base class."""
         labels, partners = self._values[items], items.copy()
         radius = self._radius(labels) * (1 + 1e-12)  # numpy and the tree round differently
-        waiting = np.flatnonzero(radius < 1.005 * self._tolerance)  # cells are wider than errors
+        # Others have rounding errors that may be larger than a cell.
+        waiting = np.flatnonzero(radius < 1.005 * self._tolerance)
         for _ in range(_ROUNDS):
             rows = waiting.repeat(_DRAWS)
             cells = self._cell[items[rows]]

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import TypeAlias
@@ -145,8 +144,8 @@ def _draw_bars(grid: Tensor, side: int) -> Tensor:  # (R, C, D) -> (R, C, 1, sid
     """Bar charts with D bars from zero, in one scale; narrow bars are joined to fit the side."""
     known = grid[~grid.isnan()]
     highest, lowest = float(known.max().clamp(min=1e-6)), float(known.min().clamp(max=0))
-    resize = partial(torch.nn.functional.adaptive_max_pool1d, output_size=side)
-    top, bottom = resize(grid).clamp(min=0), -resize(-grid).clamp(min=0)  # (R, C, side)
+    resize = torch.nn.functional.adaptive_max_pool1d
+    top, bottom = resize(grid, side).clamp(min=0), -resize(-grid, side).clamp(min=0)
     levels = torch.linspace(highest, lowest, side)[:, None]  # of the lines of pixels
     inside = (levels <= top[..., None, :]) & (levels >= bottom[..., None, :])
     charts = torch.where(inside, BAR, BACKGROUND).where(~top.isnan()[..., None, :], BLANK)

@@ -1,7 +1,6 @@
 """Save a report: draw the figures, evaluate the model, write the page."""
 
 from collections.abc import Mapping
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,13 @@ FIGURES = (
     "importance.png", "overview.png", "reconstructions.png", "swap_[0-9]*_*.png",
     "traversals_[0-9]*_*.png", "variations_[0-9]*_*.png",
 )  # fmt: skip
+_ENVIRONMENT = Environment(
+    loader=PackageLoader("pythae_gated.report", ""),
+    autoescape=True,  # names of partitions and factors are the user's
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
 
 
 def save_report(
@@ -80,11 +86,11 @@ def save_report(
         PosixPath('report/report.html')
     """
     folder = Path(folder)
-    patterns = () if overwrite else (PAGE, EVALUATION, *FIGURES)
-    for path in chain.from_iterable(map(folder.glob, patterns)):
-        raise FileExistsError(
-            f"{str(path)!r} is of an earlier report: choose another folder, or overwrite=True"
-        )
+    for pattern in () if overwrite else (PAGE, EVALUATION, *FIGURES):
+        for path in folder.glob(pattern):
+            raise FileExistsError(
+                f"{str(path)!r} is of an earlier report: choose another folder, or overwrite=True"
+            )
     if evaluation is not None:
         for name, value in (("partitions", partitions), ("intended", intended)):
             if value is not None:
@@ -108,7 +114,7 @@ def save_report(
         (folder / figure.file).write_bytes(figure.png)
     name = type(model).__name__
     predictions = {part: read_predictions(evaluation, part) for part in resolved.names}
-    page = _render(
+    page = _ENVIRONMENT.get_template("page.html.j2").render(
         title=f"What the partitions of {name} encode" if title is None else title,
         model=name,
         shape=shown.shape[1:],
@@ -116,18 +122,9 @@ def save_report(
         predictions=predictions,
         assigned=[predictions[part][factor] for factor, part in evaluation.intended.items()],
         figures={figure.file: figure for figure in figures},
+        active=ACTIVE,
+        significant=SIGNIFICANT,
+        span=SPAN,
     )
     (folder / PAGE).write_text(page, encoding="utf-8")
     return folder / PAGE
-
-
-def _render(**values: Any) -> str:
-    environment = Environment(
-        loader=PackageLoader("pythae_gated.report", ""),
-        autoescape=True,  # names of partitions and factors are the user's
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    values |= {"active": ACTIVE, "significant": SIGNIFICANT, "span": SPAN}
-    return environment.get_template("page.html.j2").render(values)
