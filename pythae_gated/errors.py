@@ -6,7 +6,7 @@ class PartitionError(ValueError):
 
 
 class GateError(ValueError):
-    """A gate or a target does not fit its batch."""
+    """Data, a gate or a target do not fit the model or each other."""
 
 
 class PairingError(ValueError):

@@ -1,6 +1,7 @@
 """A trained VAE applied to data: batched, checked, in eval mode and without gradient."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from numbers import Integral
 from typing import Any
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pythae_gated.datasets.images import Images, open_images
-from pythae_gated.errors import PartitionError
+from pythae_gated.errors import GateError, PartitionError
 from pythae_gated.partitions import Partitions
 
 
@@ -42,7 +43,7 @@ def posterior(
 
     Args:
         model: Any Pythae VAE whose encoder returns `embedding` and `log_covariance`.
-        data: Images (N, *input_dim), of any kind that `open_images` reads.
+        data: Images of any kind that `open_images` reads, in a shape that `fit_shape` accepts.
         batch_size: Images encoded at once, in the model's own device and dtype.
         name: Name of the data in error messages.
 
@@ -61,7 +62,7 @@ def posterior(
     with inference_mode(model):
         for start in range(0, len(reader), batch_size):
             images = reader.read(range(start, min(start + batch_size, len(reader))))
-            _check_shape(model, images, len(reader), name)
+            images = fit_shape(images, getattr(model, "input_dim", None), name)
             output = encoder(to_device_of(model, images))
             _check_output(model, output, len(images))
             means.append(_to_cpu(output["embedding"]))
@@ -162,6 +163,37 @@ def resolve_partitions(
     return partitions
 
 
+def fit_shape(
+    images: Tensor,  # (N, ...)
+    input_dim: Sequence[int] | None,
+    name: str = "data",
+) -> Tensor:  # (N, *input_dim)
+    """Images in the shape of a model's input; None if that is unknown, as of a custom network.
+
+    They may be flattened, or have dimensions of size 1 more or fewer. No values are read, so host
+    and device are not synchronised.
+
+    Raises:
+        GateError: If the shape is another one.
+
+    Example:
+        >>> fit_shape(torch.zeros(5, 28, 28), (1, 28, 28)).shape
+        torch.Size([5, 1, 28, 28])
+    """
+    shape = tuple(images.shape[1:])
+    expected = shape if input_dim is None else tuple(input_dim)
+    sizes, wanted = ([size for size in each if size != 1] for each in (shape, expected))
+    is_flat = len(sizes) <= 1 or len(wanted) <= 1
+    if sizes == wanted or (is_flat and math.prod(sizes) == math.prod(wanted)):
+        return images.reshape(len(images), *expected)
+    hint = ""
+    if (len(images), *shape) == expected:
+        hint = f"; a single image is {name}[None]"
+    elif (*shape[-1:], *shape[:-1]) == expected:
+        hint = f"; channels come first: {name}.transpose{(0, len(shape), *range(1, len(shape)))}"
+    raise GateError(f"{name} has images of shape {shape}: expected {expected}{hint}")
+
+
 def to_device_of(model: nn.Module, x: Tensor) -> Tensor:
     """The tensor in the device and dtype of the model's parameters."""
     return x.to(next(model.parameters(), torch.empty(0)))
@@ -176,17 +208,6 @@ def _submodule(model: nn.Module, name: str) -> Any:
     if submodule is None:
         raise TypeError(f"{type(model).__name__} has no {name}: expected a Pythae VAE")
     return submodule
-
-
-def _check_shape(model: nn.Module, images: Tensor, n: int, name: str) -> None:
-    shape, expected = tuple(images.shape[1:]), getattr(model, "input_dim", None)
-    if expected is not None and shape != tuple(expected):  # None: a custom network's, unknown
-        size = ", ".join(map(str, expected))
-        hint = f"; a single image is {name}[None]" if (n, *shape) == tuple(expected) else ""
-        if len(shape) == len(expected) and (*shape[-1:], *shape[:-1]) == tuple(expected):
-            axes = (0, len(shape), *range(1, len(shape)))
-            hint = f"; channels come first: {name}.transpose{axes}"
-        raise ValueError(f"{name} has shape {(n, *shape)}: expected (N, {size}){hint}")
 
 
 def _check_output(model: nn.Module, output: Any, n_images: int) -> None:

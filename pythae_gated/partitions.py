@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from numbers import Integral
 
 import torch
@@ -76,16 +77,10 @@ class Partitions:
     @property
     def slices(self) -> dict[str, slice]:
         """Partition -> slice of the latent dimensions."""
-        slices, start = {}, 0
-        for name, size in self.sizes.items():
-            slices[name] = slice(start, start + size)
-            start += size
-        return slices
+        ends = zip(self.names, self._sizes, accumulate(self._sizes), strict=True)
+        return {name: slice(end - size, end) for name, size, end in ends}
 
-    def expand(
-        self,
-        gate: Tensor,  # (B, K)
-    ) -> Tensor:  # (B, L)
+    def expand(self, gate: Tensor) -> Tensor:  # (B, K) -> (B, L)
         """Repeat the value of each partition for each of its latent dimensions.
 
         No index tensor is made, so host and device are not synchronised.
@@ -98,30 +93,19 @@ class Partitions:
                 f"gate of shape {tuple(gate.shape)}: expected (B, {len(self.names)}), one column "
                 f"for each of the partitions {', '.join(self.names)}"
             )
-        columns = zip(torch.split(gate, 1, dim=1), self._sizes, strict=True)
-        return torch.cat([column.expand(-1, size) for column, size in columns], dim=1)
+        sizes = enumerate(self._sizes)
+        return torch.cat([gate[:, k : k + 1].expand(-1, size) for k, size in sizes], dim=1)
 
-    def zero_rest(
-        self,
-        z: Tensor,  # (B, L)
-    ) -> Tensor:  # (B, L)
+    def zero_rest(self, z: Tensor) -> Tensor:  # (..., L) -> (..., L)
         """The codes with zero, the prior's mean, in the rest; `z` itself if there is no rest.
 
         Example:
             >>> Partitions({"pose": 1, "identity": 2}, ["identity"]).zero_rest(torch.ones(1, 3))
             tensor([[1., 0., 0.]])
         """
-        if not self.rest:
-            return z
-        parts = self.split(z).items()
-        return torch.cat(
-            [torch.zeros_like(part) if name in self.rest else part for name, part in parts], dim=-1
-        )
+        return self.exchange(z, torch.zeros_like(z), self.rest) if self.rest else z
 
-    def split(
-        self,
-        z: Tensor,  # (B, L)
-    ) -> dict[str, Tensor]:  # name -> (B, L_k)
+    def split(self, z: Tensor) -> dict[str, Tensor]:  # (..., L) -> name -> (..., L_k)
         """The codes of each partition, as views.
 
         Raises:
@@ -143,18 +127,16 @@ class Partitions:
         """A copy of `z` with the codes of `others` in one or several partitions.
 
         Raises:
-            PartitionError: If no partition is named, or an unknown one.
+            PartitionError: If no partition is named, or an unknown one, or the last dimension of
+                the codes is not L.
 
         Example:
             >>> partitions = Partitions({"pose": 1, "identity": 2})
             >>> partitions.exchange(torch.zeros(1, 3), torch.ones(1, 3), "pose")
             tensor([[1., 0., 0.]])
         """
-        exchanged = z.clone()
-        for name in self.resolve(names):
-            where = self.slices[name]
-            exchanged[..., where] = others[..., where]
-        return exchanged
+        chosen, kept, given = self.resolve(names), self.split(z), self.split(others.expand_as(z))
+        return torch.cat([(given if n in chosen else kept)[n] for n in self.names], dim=-1)
 
     def resolve(self, names: "str | Iterable[str]") -> tuple[str, ...]:
         """Check the names of one or several partitions, and drop repetitions.

@@ -1,6 +1,5 @@
 """Codes of selected partitions as features for scikit-learn."""
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 from typing_extensions import Self
 
-from pythae_gated.datasets.images import ImageReader, Images, open_images
+from pythae_gated.datasets.images import Images, open_images
 from pythae_gated.inference import posterior, resolve_partitions
 from pythae_gated.partitions import Partitions
 
@@ -75,7 +74,7 @@ class PartitionTransformer(TransformerMixin, BaseEstimator):
                 float.
             y: Ignored.
         """
-        first = self._images(X).subset(np.arange(1))
+        first = open_images(X).subset(np.arange(1))
         means, _ = posterior(self.model, first, self.batch_size)
         self.partitions_ = resolve_partitions(self.model, self.partitions, means.shape[1])
         names = self.partitions_.names if self.keep is None else self.keep
@@ -89,7 +88,7 @@ class PartitionTransformer(TransformerMixin, BaseEstimator):
     ) -> npt.NDArray[np.float32]:  # (N, dimensions kept)
         """The posterior means of the images in the kept partitions, concatenated."""
         check_is_fitted(self)
-        means, _ = posterior(self.model, self._images(X), self.batch_size)
+        means, _ = posterior(self.model, X, self.batch_size)
         codes = self.partitions_.split(means)
         return np.concatenate([codes[name].numpy() for name in self.keep_], axis=1)
 
@@ -101,11 +100,3 @@ class PartitionTransformer(TransformerMixin, BaseEstimator):
         sizes = self.partitions_.sizes
         names = [f"{name}{i}" for name in self.keep_ for i in range(sizes[name])]
         return np.array(names, dtype=object)
-
-    def _images(self, X: Images) -> ImageReader:  # noqa: N803
-        """Flattened images in the model's shape; others as they are."""
-        input_dim = getattr(self.model, "input_dim", None)
-        if input_dim and tuple(getattr(X, "shape", ())[1:]) == (math.prod(input_dim),):
-            flat = X.to_numpy() if hasattr(X, "iloc") else X  # a data frame
-            return open_images(flat.reshape(len(flat), *input_dim))
-        return open_images(X)

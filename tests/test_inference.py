@@ -6,7 +6,8 @@ from pythae.models.nn import BaseDecoder, BaseEncoder
 from torch import nn
 
 from pythae_gated import GatedBetaVAE, GatedBetaVAEConfig, GatedVAE, GatedVAEConfig
-from pythae_gated.errors import PartitionError
+from pythae_gated.errors import GateError, PartitionError
+from pythae_gated.inference import fit_shape
 
 SIZES = {"pose": 1, "person": 3}
 VARIED = torch.tensor([True, False, False, False])
@@ -127,8 +128,8 @@ class TestGenerate:
             ({"vary": []}, PartitionError, "at least one of the partitions pose, person"),
             ({"n": 0}, ValueError, "n=0: expected an int, at least 1"),
             ({"n": 2.0}, ValueError, r"n=2\.0"),
-            ({"x": images(1)[0]}, ValueError, r"x has shape \(1, 2, 2\).*\(N, 1, 2, 2\)"),
-            ({"source": torch.rand(3, 1, 4, 4)}, ValueError, r"source has shape \(3, 1, 4, 4\)"),
+            ({"x": torch.rand(2, 3)}, ValueError, r"x has images of shape \(3,\): .* \(1, 2, 2\)"),
+            ({"source": torch.rand(3, 1, 4, 4)}, ValueError, r"source has images of shape \(1, 4"),
             ({"source": images(1)[:0]}, ValueError, r"of shape \(0, 1, 2, 2\): .* N > 0"),
             ({"source": images(3) * torch.nan}, ValueError, "NaN"),
         ],
@@ -148,6 +149,30 @@ class _Elsewhere:
     """A generator on a GPU, without the GPU."""
 
     device = torch.device("cuda:0")
+
+
+class TestShapes:
+    """`fit_shape` is also the check of the gated forward: see tests/gating/test_batch.py."""
+
+    @pytest.mark.parametrize("shape", [(2, 4), (2, 2, 2), (2, 2, 2, 1), (2, 1, 1, 2, 2)])
+    def test_flattened_images_and_dimensions_of_size_1_are_accepted(self, model, shape):
+        x = images(2)
+        parts, expected = model.embed_partitions(x.reshape(shape)), model.embed_partitions(x)
+        assert torch.equal(parts["person"], expected["person"])
+        assert model.generate(x.reshape(shape), "pose", n=3).shape == (2, 3, 1, 2, 2)
+
+    @pytest.mark.parametrize(
+        ("shape", "input_dim", "match"),
+        [
+            ((3, 8, 9), (3, 8, 9), r"x has images of shape \(8, 9\): .*single image is x\[None\]"),
+            ((5, 8, 9, 3), (3, 8, 9), r"channels come first: x\.transpose\(0, 3, 1, 2\)$"),
+            ((5, 9, 8), (1, 8, 9), r"x has images of shape \(9, 8\): expected \(1, 8, 9\)$"),
+            ((5, 71), (1, 8, 9), r"x has images of shape \(71,\): expected \(1, 8, 9\)$"),
+        ],
+    )
+    def test_others_are_refused_with_the_fix(self, shape, input_dim, match):
+        with pytest.raises(GateError, match=match):
+            fit_shape(torch.zeros(shape), input_dim, "x")
 
 
 class TestEmbedAndSwap:

@@ -96,7 +96,7 @@ def test_bad_arguments(model, images, arguments, error, match):
 
 def test_bad_images(model, images):
     transformer = PartitionTransformer(model).fit(images)
-    with pytest.raises(ValueError, match=r"expected \(N, 1, 4, 4\)"):
+    with pytest.raises(ValueError, match=r"expected \(1, 4, 4\)"):
         transformer.transform(np.zeros((2, 5, 4, 4)))
     images[3, 0, 1, 1] = np.nan
     with pytest.raises(ValueError, match="image 3 contains NaN"):

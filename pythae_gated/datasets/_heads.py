@@ -39,14 +39,11 @@ def _make_solids(view: _View, looks: Factors) -> tuple[_Ellipsoid, _Ellipsoid, _
     """Return the heads, noses and hair of people of these looks, name -> (B,)."""
     width, height, nose = looks["width"], looks["height"], looks["nose"]
     size, drop, zero = looks["hair_size"], looks["hair_drop"], np.zeros_like(width)
+    hair_radii = width + size, 0.92 * height + 0.4 * size, width + 0.4 * size
     return (
         _Ellipsoid(view, (zero, zero, zero), (width, height, width)),
         _Ellipsoid(view, (zero, -0.04 * height, 0.98 * width), (nose, 1.4 * nose, 1.5 * nose)),
-        _Ellipsoid(
-            view,
-            (zero, 0.1 - drop, -0.25 - 0.5 * size),
-            (width + size, 0.92 * height + 0.4 * size, width + 0.4 * size),
-        ),
+        _Ellipsoid(view, (zero, 0.1 - drop, -0.25 - 0.5 * size), hair_radii),
     )
 
 
@@ -60,13 +57,10 @@ class _View:
         sin_yaw, cos_yaw = np.sin(np.radians(yaw)), np.cos(np.radians(yaw))
         sin_pitch, cos_pitch = np.sin(np.radians(pitch)), np.cos(np.radians(pitch))
         # Head to camera, (3, 3, B): pitch first, then yaw.
-        self.turn = np.array(
-            [
-                [cos_yaw, -sin_yaw * sin_pitch, sin_yaw * cos_pitch],
-                [np.zeros_like(yaw), cos_pitch, sin_pitch],
-                [-sin_yaw, -cos_yaw * sin_pitch, cos_yaw * cos_pitch],
-            ]
-        )
+        to_x = cos_yaw, -sin_yaw * sin_pitch, sin_yaw * cos_pitch
+        to_y = np.zeros_like(yaw), cos_pitch, sin_pitch
+        to_z = -sin_yaw, -cos_yaw * sin_pitch, cos_yaw * cos_pitch
+        self.turn = np.array([to_x, to_y, to_z])
         centres = (2.0 * np.arange(size) + 1.0 - size) / size
         self.x: Pixels = centres.astype(np.float32).reshape(1, 1, size)
         self.y: Pixels = -self.x.reshape(1, size, 1)
@@ -104,29 +98,25 @@ class _Ellipsoid:
         self._x = view.x - _per_image(middle[0])
         self._y = view.y - _per_image(middle[1])
         self._z = middle[2]
-        # Near the outline a pixel's width is a step of about 4 / (radius S) in |u|^2.
-        self.cover, self.facing = self._meet(np.sqrt(radii[0] * radii[1]) * view.size / 4)
-
-    def _meet(self, sharpness: Values) -> tuple[Pixels, Pixels]:
         (xx, yy), xy = (self._flat**2).sum(1), (self._flat[0] * self._flat[1]).sum(0)
         inside = (1.0 - _per_image(xx) * self._x**2) - _per_image(yy) * self._y**2
         inside = inside - (_per_image(2 * xy) * self._x) * self._y
-        facing = np.sqrt(np.maximum(inside, 0.0))
-        return _soft(inside, _per_image(sharpness)), facing
+        # Near the outline a pixel's width is a step of about 4 / (radius S) in |u|^2.
+        sharpness = np.sqrt(radii[0] * radii[1]) * view.size / 4
+        self.cover = _soft(inside, _per_image(sharpness))
+        self.facing: Pixels = np.sqrt(inside.clip(0.0))
 
     def coordinate(self, axis: int) -> Pixels:
         """Return a coordinate of u, (B, S, S): axis 0 to the head's left, 1 up, 2 front."""
-        flat, ray = self._flat[:, axis], self._ray[axis]
-        return self._linear(flat[0], flat[1], ray, np.zeros_like(ray))
+        return self._linear(self._flat[:, axis], self._ray[axis], np.zeros_like(self._z))
 
     def depth(self) -> Pixels:
         """Return z, larger is nearer, (B, S, S)."""
-        x, y = -self._along / self._length
-        return self._linear(x, y, 1 / self._length, self._z)
+        return self._linear(-self._along / self._length, 1 / self._length, self._z)
 
-    def _linear(self, x: Values, y: Values, facing: Values, constant: Values) -> Pixels:
-        column = _per_image(y) * self._y + _per_image(constant)
-        out: Pixels = _per_image(facing) * self.facing + (_per_image(x) * self._x + column)
+    def _linear(self, slopes: Values, facing: Values, constant: Values) -> Pixels:
+        column = _per_image(slopes[1]) * self._y + _per_image(constant)
+        out: Pixels = _per_image(facing) * self.facing + (_per_image(slopes[0]) * self._x + column)
         return out
 
 
@@ -162,8 +152,7 @@ def _per_image(values: Values) -> Pixels:
 
 def _soft(inside: Pixels, sharpness: Pixels | float) -> Pixels:
     """The share of a pixel inside an edge, from its distance to the edge."""
-    share: Pixels = np.clip(inside * sharpness + 0.5, 0.0, 1.0)
-    return share
+    return np.clip(inside * sharpness + 0.5, 0.0, 1.0)
 
 
 def _paint(image: Pixels, mask: Pixels, tone: Pixels | float) -> None:

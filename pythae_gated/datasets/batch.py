@@ -50,10 +50,8 @@ default_collate_fn_map.update({Row: _collate, Partitions: _collate_partitions})
 
 
 def augment(
-    images: Tensor,  # (n, *input_dim)
-    transform: Callable[[Tensor], Tensor],
-    seeds: Iterable[int] | None = None,
-) -> Tensor:  # (n, ...)
+    images: Tensor, transform: Callable[[Tensor], Tensor], seeds: Iterable[int] | None = None
+) -> Tensor:  # (n, *input_dim) -> (n, ...)
     """Transform a batch; with seeds, each image with torch's global generator seeded.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pythae_gated.datasets._heads import Factors, Values, render_heads
+from pythae_gated.datasets._heads import Factors, render_heads
 
 # Factor -> (lowest, highest, number of evenly spaced values unless continuous).
 _RANGES = {
@@ -32,6 +32,7 @@ _LOOKS = {
     "hair_size": (0.02, 0.13),
     "hair_drop": (-0.20, 0.06),
 }
+_STEPS = np.sqrt([2, 3, 5, 7, 11, 13, 17, 19, 23])
 _CHUNK_PIXELS = 1 << 17  # bounds the memory; smaller chunks are slower
 
 
@@ -85,7 +86,15 @@ def make_faces(
     _check_int("seed", seed, 0)
     if not isinstance(continuous, (bool, np.bool_)):
         raise ValueError(f"continuous is {continuous!r}; expected True or False")
-    factors = _draw_factors(int(n), bool(continuous), int(seed))
+    # One row per image, so that the first images do not depend on their number.
+    draws = np.random.default_rng(int(seed)).random((int(n), len(_RANGES) + 1)).T
+    factors: Factors = {}
+    for draw, (name, (low, high, count)) in zip(draws[:-1], _RANGES.items(), strict=True):
+        if continuous:
+            factors[name] = low + (high - low) * draw
+        else:
+            factors[name] = np.linspace(low, high, count)[(draw * count).astype(np.int64)]
+    factors["identity"] = (draws[-1] * _N_PEOPLE).astype(np.int64)
     return _render(factors, int(image_size)), factors
 
 
@@ -94,31 +103,12 @@ def _check_int(name: str, value: Any, least: int) -> None:
         raise ValueError(f"{name} is {value!r}; expected an integer of at least {least}")
 
 
-def _draw_factors(n: int, continuous: bool, seed: int) -> Factors:
-    # One row per image, so that the first images do not depend on their number.
-    draws = np.random.default_rng(seed).random((n, len(_RANGES) + 1)).T
-    factors: Factors = {}
-    for draw, (name, (low, high, count)) in zip(draws[:-1], _RANGES.items(), strict=True):
-        if continuous:
-            factors[name] = low + (high - low) * draw
-        else:
-            factors[name] = np.linspace(low, high, count)[(draw * count).astype(np.int64)]
-    factors["identity"] = (draws[-1] * _N_PEOPLE).astype(np.int64)
-    return factors
-
-
-def _make_people() -> dict[str, Values]:
-    """Return the features of the people, name -> (20,), spread evenly over their ranges."""
-    # A Kronecker sequence does not depend on the version of a random generator.
-    steps = np.sqrt([2, 3, 5, 7, 11, 13, 17, 19, 23])
-    spread = (0.5 + np.arange(_N_PEOPLE)[:, None] * steps) % 1
-    return {
-        name: low + (high - low) * column
-        for column, (name, (low, high)) in zip(spread.T, _LOOKS.items(), strict=True)
-    }
-
-
-_PEOPLE = _make_people()
+# The features of the people, name -> (20,), spread evenly over their ranges by a Kronecker
+# sequence, which does not depend on the version of a random generator.
+_PEOPLE: Factors = {
+    name: low + (high - low) * ((0.5 + np.arange(_N_PEOPLE) * step) % 1)
+    for step, (name, (low, high)) in zip(_STEPS, _LOOKS.items(), strict=True)
+}
 
 
 def _render(factors: Factors, image_size: int) -> NDArray[np.uint8]:

@@ -33,24 +33,19 @@ def as_images(data: NDArray[Any] | Tensor) -> Tensor:
         >>> as_images(np.array([0, 51, 255], dtype=np.uint8))
         tensor([0.0000, 0.2000, 1.0000])
     """
+    is_float = data.is_floating_point() if isinstance(data, Tensor) else data.dtype.kind == "f"
+    if not is_float and data.dtype not in (np.uint8, torch.uint8):
+        raise ValueError(
+            f"images of dtype {data.dtype}: expected uint8, from 0 to 255, or a float; convert "
+            "them, for instance with .astype('float32')"
+        )
     if not isinstance(data, Tensor):
-        # torch supports neither read-only memory (of a memmap) nor negative strides.
-        array = np.require(data, requirements=["C", "W"])
-        if array.dtype != np.uint8 and array.dtype.kind != "f":
-            raise ValueError(_not_images(array.dtype))
-        data = torch.from_numpy(array)
-    if data.dtype == torch.uint8:
-        return data.to(torch.float32).div_(255)
-    if not data.is_floating_point():
-        raise ValueError(_not_images(data.dtype))
-    return data.to(torch.float32)
-
-
-def _not_images(dtype: object) -> str:
-    return (
-        f"images of dtype {dtype}: expected uint8, from 0 to 255, or a float; convert them, "
-        "for instance with .astype('float32')"
-    )
+        # torch supports neither read-only memory (of a memmap) nor negative strides, nor floats
+        # of every width and byte order.
+        dtype = np.float32 if is_float else np.uint8
+        data = torch.from_numpy(np.require(data, dtype, ["C", "W"]))
+    images = data.to(torch.float32)
+    return images if is_float else images.div_(255)
 
 
 def open_images(data: Any, image_key: Any = None) -> "ImageReader":
@@ -134,12 +129,16 @@ class ImageReader:
         elif isinstance(data, (Tensor, np.ndarray)):
             # numpy's take is as fast as torch's on idle cores, and does not wait for busy ones.
             array = data.detach().numpy() if isinstance(data, Tensor) else np.asarray(data)
-            images = as_images(_as_native(array.take(items, axis=0)))
+            images = as_images(array.take(items, axis=0))
         else:
             distinct, place = np.unique(items, return_inverse=True)  # a self pair is read once
-            images = _stack([self._read_item(item) for item in distinct.tolist()])[place]
-        if not self._is_finite:
-            _check_finite(images, items)
+            try:
+                images = torch.stack([self._read_item(i) for i in distinct.tolist()])[place]
+            except RuntimeError as error:
+                raise ValueError(f"the images differ in shape, so resize them: {error}") from error
+        if not self._is_finite and not (finite := images.isfinite().flatten(1).all(1)).all():
+            bad = items[~finite.cpu().numpy()][0]
+            raise ValueError(f"image {bad} contains NaN or infinity; fix or drop it")
         return images
 
     def _read_item(self, index: int) -> Tensor:
@@ -184,7 +183,7 @@ def _check_type(data: Any) -> None:
 
 
 def _as_pixels(image: Any) -> Any:
-    """An array or tensor in a dtype that torch knows; PIL images as (C, H, W)."""
+    """An array or tensor; PIL images as (C, H, W)."""
     if hasattr(image, "getbands"):
         array = np.asarray(image.convert({"1": "L", "P": "RGB"}.get(image.mode, image.mode)))
         return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
@@ -192,25 +191,7 @@ def _as_pixels(image: Any) -> Any:
         raise TypeError(
             f"{type(image).__name__} is not an array, tensor or PIL image without missing pixels"
         )
-    return image.detach() if isinstance(image, Tensor) else _as_native(np.asarray(image))
-
-
-def _as_native(array: NDArray[Any]) -> NDArray[Any]:
-    """Floats of any width and byte order as float32, since torch does not know them all."""
-    return array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array
-
-
-def _stack(images: list[Tensor]) -> Tensor:
-    try:
-        return torch.stack(images)
-    except RuntimeError as error:
-        raise ValueError(f"the images differ in shape, so resize them: {error}") from error
-
-
-def _check_finite(images: Tensor, items: NDArray[Any]) -> None:
-    bad = ~images.isfinite().flatten(1).all(1).cpu().numpy()
-    if bad.any():
-        raise ValueError(f"image {items[bad][0]} contains NaN or infinity; fix or drop it")
+    return image.detach() if isinstance(image, Tensor) else np.asarray(image)
 
 
 def _reopen(data: Any) -> partial[Any] | None:

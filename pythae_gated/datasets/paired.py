@@ -112,7 +112,7 @@ class PairedDataset(Dataset[DatasetOutput]):
             raise PairingError(f"seed is {seed!r}: expected None, or an int of at least 0")
         _check_candidates(candidates)
         self._candidates, self.seed = candidates, seed
-        weights = np.array([self.weights[name] for name in (*candidates, SELF)])
+        weights = np.array([*self.weights.values()])
         self._draw = partial(draw_pairs, list(candidates.values()), weights)
         self._frozen = None
         if seed is not None:
@@ -138,7 +138,14 @@ class PairedDataset(Dataset[DatasetOutput]):
             PairingError: If the indices are empty, out of range or repeated, or if a partition
                 has no pairs among them.
         """
-        chosen = _check_indices(indices, len(self))
+        try:
+            chosen = np.arange(len(self))[np.asarray(indices)]
+        except IndexError as error:
+            raise PairingError(
+                f"a split needs one index or more, or a mask ({len(self)},): {error}"
+            ) from error
+        if chosen.ndim != 1 or len(np.unique(chosen)) != max(chosen.size, 1):
+            raise PairingError(f"a split needs one index or more, all distinct: {indices!r:.60}")
         part = object.__new__(type(self))
         vars(part).update(vars(self))
         part.images = self.images.subset(chosen)
@@ -168,16 +175,15 @@ class PairedDataset(Dataset[DatasetOutput]):
         if self._frozen is None:
             # Pythae's trainers seed every rank alike: without the rank all draw the same kinds.
             rng = np.random.default_rng(int(torch.randint(2**63 - 1, ())) + self._rank())
-            pairs = self._draw(items, rng, replace=True)
+            kinds, items, partners = self._draw(items, rng, replace=True)
         else:
-            pairs = [column[items] for column in self._frozen]
-        kinds, items, partners = pairs
+            kinds, items, partners = (column[items] for column in self._frozen)
         try:
             images = self.images.read(np.concatenate([items, partners]))
         except ValueError as error:
             raise PairingError(str(error)) from error
-        data, target = images[: len(items)], images[len(items) :]
-        data, target = self._augment(data, items, 0), self._augment(target, items, 1)
+        data = self._augment(images[: len(items)], items, 0)
+        target = self._augment(images[len(items) :], items, 1)
         batch = {"data": data, "target": target, "gate": torch.from_numpy(self._gates[kinds])}
         if self.labels is not None:
             batch["labels"] = self.labels[items]
@@ -205,7 +211,7 @@ class PairedDataset(Dataset[DatasetOutput]):
         without a partner, and the share of pairs of this kind. Below it are the rest, and labels
         that look like missing values.
         """
-        counts = [self.weights[name] for name in (*self._candidates, SELF)]
+        counts = [*self.weights.values()]
         if self._frozen is not None:
             counts = np.bincount(self._frozen[0], minlength=len(counts)).tolist()
         shares = [f"{count / sum(counts):.2f}" for count in counts]
@@ -286,16 +292,3 @@ def _check_weights(weights: Mapping[str, float], supervised: Collection[str]) ->
     if sum(kinds.values()) == 0:
         raise PairingError(f"all weights are 0: {kinds}; give one kind of pair a weight above 0")
     return kinds
-
-
-def _check_indices(indices: Any, n: int) -> Indices:
-    """The items of a split, as distinct indices."""
-    try:
-        chosen: Indices = np.arange(n)[np.asarray(indices)]
-    except IndexError as error:
-        raise PairingError(
-            f"a split needs one index or more, or a mask ({n},): {error}"
-        ) from error
-    if chosen.ndim != 1 or len(np.unique(chosen)) != max(chosen.size, 1):
-        raise PairingError(f"a split needs one index or more, all distinct: {indices!r:.60}")
-    return chosen

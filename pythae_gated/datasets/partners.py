@@ -16,19 +16,20 @@ Indices = NDArray[Any]  # of integers
 Floats = NDArray[np.float64]
 
 _LOOK_MISSING = {"", " ", "nan", "NaN", "NA", "N/A", "<NA>", "None", "null"}
-_MAX_DRAWS = 50  # rejected draws before the partners of an item are listed
-_LEAST_ACCEPTED = 0.05  # share of draws, below which listing is faster
+_ROUNDS, _DRAWS = 10, 4  # rejected draws before the partners of an item are listed
+_STRIDES = np.array([0x2545F4914F6CDD1D, -0x61C8864680B583EB, 1])  # random, modulo 2^64
 
 
 class Candidates(ABC):
     """The items, among N, that can be paired in one partition.
 
     Args:
-        has_partner: Whether each item has a partner, (N,).
+        has_partner: As the attribute.
         n_labelled: Number of items with a label, in pairs or not.
         n_groups: Number of distinct labels; None if labels are not compared for equality.
 
     Attributes:
+        has_partner: Whether each item has a partner, (N,).
         n_alone: Number of labelled items without a partner.
         note: A remark on the labels, for `PairedDataset.summary`.
     """
@@ -36,7 +37,7 @@ class Candidates(ABC):
     note = ""
 
     def __init__(self, has_partner: Mask, n_labelled: int, n_groups: int | None = None) -> None:
-        self._has_partner = has_partner
+        self.has_partner = has_partner
         self._members = np.flatnonzero(has_partner).astype(np.int32)
         self.n_labelled, self.n_groups = n_labelled, n_groups
         self.n_alone = n_labelled - len(self._members)
@@ -44,11 +45,6 @@ class Candidates(ABC):
     def __len__(self) -> int:
         """The number of items that have a partner."""
         return len(self._members)
-
-    def has_partner(self, items: Indices) -> Mask:  # (n,) -> (n,)
-        """Whether these items have a partner."""
-        found: Mask = self._has_partner[items]
-        return found
 
     def sample(self, n: int, rng: np.random.Generator) -> Indices:  # (n,)
         """Draw n items uniformly from those that have a partner."""
@@ -118,54 +114,81 @@ class Edges(Candidates):
 class Neighbours(Candidates):
     """Items are partners if the Euclidean distance of their labels is within a tolerance.
 
+    Items are sorted by the cells of a grid over up to three columns. Partners are drawn from the
+    cells around an item until one is near; failing that, its neighbours are listed by a k-d tree.
+
     Args:
         values: Labels, shape (N,) or (N, F); a row with NaN is unknown.
         tolerance: The largest distance of two partners, above 0.
     """
 
     def __init__(self, values: Floats, tolerance: float) -> None:
-        values = values.reshape(len(values), -1)
+        values = values.reshape(len(values), -1).clip(-1e150, 1e150)  # distances must be finite
         self._values, self._tolerance = values, tolerance
-        self._known = np.flatnonzero(np.isfinite(values).all(axis=1))
-        known = values[self._known]
-        labels, place, counts = np.unique(known, axis=0, return_inverse=True, return_counts=True)
-        nearest = cKDTree(labels).query(labels, k=2, workers=-1)[0][:, 1]
+        known = np.flatnonzero(np.isfinite(values).all(axis=1))
+        cells, lines = self._make_grid(values[known])
+        order = np.lexsort((*values[known].T, cells))
+        self._order, cells = known[order], cells[order]  # equal labels follow one another
+        labels, is_first = values[self._order], np.ones(len(order), dtype=np.bool_)
+        is_first[1:] = (labels[1:] != labels[:-1]).any(axis=1)
+        self._starts = np.append(np.flatnonzero(is_first), len(order))
+        labels, counts = labels[is_first], np.diff(self._starts)
+        self._tree = cKDTree(labels)
+        nearest = self._tree.query(labels, k=2, workers=-1)[0][:, 1]
         paired = np.zeros(len(values), dtype=np.bool_)
-        paired[self._known] = ((counts > 1) | (nearest <= self._radius(labels)))[place.ravel()]
+        paired[self._order] = ((counts > 1) | (nearest <= self._radius(labels))).repeat(counts)
         super().__init__(paired, n_labelled=len(known))
-        self._tree = cKDTree(known)
-        span = known.max(axis=0, initial=-np.inf) - known.min(axis=0, initial=np.inf)
-        self._widest = int(span.argmax())
-        self._order = self._known[known[:, self._widest].argsort()]
-        self._sorted = values[self._order, self._widest]
+        distinct, cell = np.unique(cells, return_inverse=True)
+        self._cell = np.zeros(len(values), dtype=np.int32)
+        self._cell[self._order] = cell
+        around = distinct[:, None] + lines
+        first, end = cells.searchsorted(around - 1), cells.searchsorted(around + 1, side="right")
+        self._ends = (end - first).cumsum(axis=1, dtype=np.int32)
+        self._shifts = (end - self._ends).astype(np.int32)
+
+    def _make_grid(self, labels: Floats) -> tuple[Indices, Indices]:
+        """The number of each label's cell, and the differences to the lines of cells around it.
+
+        Cells of a line have successive numbers. Distant cells may have the same number.
+        """
+        span = labels.max(axis=0, initial=-np.inf) - labels.min(axis=0, initial=np.inf)
+        side = 1.01 * self._tolerance  # neighbours are in the same or in adjacent cells
+        columns = labels[:, span.argsort()[-3:]].clip(-1e15 * side, 1e15 * side)
+        strides = _STRIDES[-columns.shape[1] :]
+        lines = np.zeros(1, dtype=np.int64)
+        for stride in strides[:-1]:
+            lines = np.add.outer(lines, [-stride, 0, stride]).ravel()
+        return np.floor(columns / side).astype(np.int64) @ strides, lines
 
     def _radius(self, labels: Floats) -> Floats:  # (n, F) -> (n,)
         """The tolerance, and the rounding error of a label and of one so far from it."""
-        error = 4 * np.finfo(np.float64).eps * np.abs(labels).max(axis=1)
-        radius: Floats = self._tolerance * (1 + 1e-9) + error
-        return radius
+        largest: Floats = np.abs(labels).max(axis=1)
+        return self._tolerance * (1 + 1e-9) + 4 * np.finfo(np.float64).eps * largest
 
     def partners(self, items: Indices, rng: np.random.Generator) -> Indices:
-        """As in the base class: drawn from a range of the widest column until one is near."""
-        labels = self._values[items]
+        """As in the base class."""
+        labels, partners = self._values[items], items.copy()
         radius = self._radius(labels) * (1 + 1e-12)  # numpy and the tree round differently
-        low = self._sorted.searchsorted(labels[:, self._widest] - radius)
-        high = self._sorted.searchsorted(labels[:, self._widest] + radius, side="right")
-        partners = items.copy()
-        waiting = np.arange(len(items))
-        for _ in range(_MAX_DRAWS):
-            drawn = self._order[rng.integers(low[waiting], high[waiting])]
-            distance = np.linalg.norm(labels[waiting] - self._values[drawn], axis=1)
-            near = (distance <= radius[waiting]) & (drawn != items[waiting])
-            partners[waiting[near]] = drawn[near]
-            waiting = waiting[~near]
-            if near.mean() < _LEAST_ACCEPTED or len(waiting) == 0:
+        # Others have rounding errors that may be larger than a cell.
+        waiting = np.flatnonzero(radius < 1.005 * self._tolerance)
+        for _ in range(_ROUNDS):
+            rows = waiting.repeat(_DRAWS)
+            cells = self._cell[items[rows]]
+            places = rng.integers(self._ends[cells, -1])
+            line = (places[:, None] >= self._ends[cells]).sum(axis=1)
+            drawn = self._order[places + self._shifts[cells, line]]
+            distance = np.linalg.norm(labels[rows] - self._values[drawn], axis=1)
+            near = (distance <= radius[rows]) & (drawn != items[rows])
+            partners[rows[near]] = drawn[near]
+            waiting = waiting[partners[waiting] == items[waiting]]
+            if len(waiting) == 0:
                 break
-        found = self._tree.query_ball_point(labels[waiting], radius[waiting], return_sorted=False)
-        for row, places in zip(waiting, found, strict=True):
-            near = self._known[places]
-            near = near[near != items[row]]
-            partners[row] = near[rng.integers(len(near))]
+        rows = np.flatnonzero(partners == items)
+        listed = self._tree.query_ball_point(labels[rows], radius[rows], return_sorted=False)
+        for row, places in zip(rows, listed, strict=True):
+            slices = [self._order[self._starts[p] : self._starts[p + 1]] for p in places]
+            found = np.concatenate(slices)
+            partners[row] = rng.choice(found[found != items[row]])
         return partners
 
     def subset(self, indices: Indices) -> "Neighbours":
@@ -192,23 +215,16 @@ def draw_pairs(
         replace: Whether an item without a partner of the kind drawn is replaced by a random one
             that has one. Otherwise each item is in a pair, of a kind that this item can be in.
     """
-    if replace:
-        bounds = weights.cumsum()
-        kinds = bounds[:-1].searchsorted(rng.random(len(items)) * bounds[-1], side="right")
-    else:
-        possible = [found.has_partner(items) for found in candidates]
-        weights = weights * np.stack([*possible, np.ones(len(items), dtype=np.bool_)], axis=1)
-        bounds = weights.cumsum(axis=1)
-        kinds = (rng.random((len(items), 1)) * bounds[:, -1:] >= bounds[:, :-1]).sum(axis=1)
+    possible = [replace | found.has_partner[items] for found in candidates]
+    possible.append(np.ones(len(items), dtype=np.bool_))
+    bounds = (weights * np.stack(possible, axis=1)).cumsum(axis=1)
+    kinds = (rng.random((len(items), 1)) * bounds[:, -1:] >= bounds[:, :-1]).sum(axis=1)
     items, partners = items.copy(), items.copy()
     for kind, found in enumerate(candidates):
         (rows,) = (kinds == kind).nonzero()
-        chosen = items[rows]
-        paired = found.has_partner(chosen)
-        if not paired.all():
-            chosen[~paired] = found.sample(len(rows) - paired.sum(), rng)
-        items[rows] = chosen
-        partners[rows] = found.partners(chosen, rng)
+        alone = rows[~found.has_partner[items[rows]]]
+        items[alone] = found.sample(len(alone), rng)
+        partners[rows] = found.partners(items[rows], rng)
     return kinds, items, partners
 
 

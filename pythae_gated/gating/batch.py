@@ -1,6 +1,5 @@
 """Checks of the batches given to a gated model; only the first one synchronises the device."""
 
-import math
 import warnings
 from typing import Any
 
@@ -11,26 +10,12 @@ from pythae_gated.errors import GateError
 from pythae_gated.partitions import Partitions
 
 
-def check_data(
-    data: Tensor,
-    input_dim: tuple[int, ...] | None,
-    given: Partitions | None,
-    partitions: Partitions,
-) -> None:
-    """Refuse data of another shape than the model's, or pairs made for other partitions.
-
-    Data may be flattened, or have dimensions of size 1 more or fewer: networks may accept that.
+def check_partitions(given: Partitions | None, partitions: Partitions) -> None:
+    """Refuse pairs made for other partitions than the model's.
 
     Raises:
-        GateError: With both shapes, or both partitions.
+        GateError: With both.
     """
-    if input_dim is not None and tuple(data.shape[1:]) != tuple(input_dim):
-        sizes, expected = ([n for n in shape if n != 1] for shape in (data.shape[1:], input_dim))
-        flat = len(sizes) <= 1 or len(expected) <= 1
-        if not (sizes == expected or (flat and math.prod(sizes) == math.prod(expected))):
-            raise GateError(
-                f"data of shape {tuple(data.shape)}: the model's input_dim is {tuple(input_dim)}"
-            )
     if given is not None and given != partitions:
         raise GateError(
             f"these pairs were made for {given}, and the model has {partitions}; make the "

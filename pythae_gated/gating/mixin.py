@@ -10,7 +10,7 @@ from typing_extensions import Self
 from pythae_gated import inference
 from pythae_gated.datasets.images import Images
 from pythae_gated.errors import PartitionError
-from pythae_gated.gating.batch import check_data, check_pair, warn_about_data
+from pythae_gated.gating.batch import check_pair, check_partitions, warn_about_data
 from pythae_gated.gating.config import GatedConfigMixin, partitions_of
 from pythae_gated.gating.gate import TargetScheme, input_scheme
 from pythae_gated.gating.parents import check_parent, gate_model
@@ -138,7 +138,8 @@ class GatedMixin(_Parent):
             (B, *input_dim) and `z` (B, L), the codes of the inputs.
         """
         target, gate, partitions = inputs.get("target"), inputs.get("gate"), self.partitions
-        check_data(inputs["data"], self.input_dim, inputs.get("partitions"), partitions)
+        inference.fit_shape(inputs["data"], self.input_dim)  # only checked: networks may reshape
+        check_partitions(inputs.get("partitions"), partitions)
         has_pairs = target is not None or gate is not None
         if self.training and not self._data_seen:
             self._data_seen = True

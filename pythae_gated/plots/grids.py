@@ -127,24 +127,17 @@ def variations(
     )
 
 
-def reconstructions(
-    model: nn.Module,
-    x: Images,  # (N, *input_dim)
-) -> FloatArray:  # (2, N, *input_dim)
+def reconstructions(model: nn.Module, x: Images) -> FloatArray:  # (2, N, *input_dim)
     """Images, and their reconstructions from the posterior means below them."""
     decoded = decode(model, posterior(model, x, name="x")[0])
     return _as_array(torch.stack([read_all(x).reshape(decoded.shape), decoded]))
 
 
-def _decode_grid(
-    model: nn.Module,
-    z: Tensor,  # (R, C, L)
-) -> FloatArray:  # (R, C, *input_dim)
+def _decode_grid(model: nn.Module, z: Tensor) -> FloatArray:  # (R, C, L) -> (R, C, *input_dim)
     decoded = decode(model, z.flatten(0, 1))
     return _as_array(decoded.reshape(*z.shape[:2], *decoded.shape[1:]))
 
 
 def _as_array(images: Tensor) -> FloatArray:
     check_grid(images)
-    array: FloatArray = (images.clamp(0, 1) if images.ndim > 3 else images).numpy()
-    return array
+    return (images.clamp(0, 1) if images.ndim > 3 else images).numpy()

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import TypeAlias
@@ -55,22 +54,20 @@ def tile(
         (28, 34, 3)
     """
     grid = _as_grid(images)  # (R, C, channels, H, W) or (R, C, D)
-    wide_rows, wide_columns = _group_starts(groups, len(grid)), list[int]()
-    above, before = grid[0], grid[:, 0]
+    top, left = int(columns is not None), int(rows is not None)
+    shape = len(grid) + top, grid.shape[1] + left, *grid.shape[2:]
+    page = grid.new_full(shape, BLANK)
+    page[top:, left:] = grid
     if rows is not None:
-        grid = torch.cat([_headers("rows", rows, before)[:, None], grid], dim=1)
-        wide_columns = [1]
+        page[top:, 0] = _headers("rows", rows, grid[:, 0])
     if columns is not None:
-        headers = _headers("columns", columns, above)
-        if rows is not None:  # the corner is empty
-            headers = torch.cat([torch.full_like(headers[:1], BLANK), headers])
-        grid = torch.cat([headers[None], grid])
-        wide_rows = [1, *(start + 1 for start in wide_rows)]
-    if grid.ndim == 3:
-        grid = _draw_bars(grid, max(min_side, MIN_SIDE))
-    scale = math.ceil(min_side / min(grid.shape[-2:]))
-    enlarged = grid.repeat_interleave(scale, -1).repeat_interleave(scale, -2)
-    return _paste(enlarged.nan_to_num(WHITE), wide_rows, wide_columns)
+        page[0, left:] = _headers("columns", columns, grid[0])
+    wide_rows = [top] * top + [top + start for start in _group_starts(groups, len(grid))]
+    if page.ndim == 3:
+        page = _draw_bars(page, max(min_side, MIN_SIDE))
+    scale = math.ceil(min_side / min(page.shape[-2:]))
+    enlarged = page.repeat_interleave(scale, -1).repeat_interleave(scale, -2)
+    return _paste(enlarged.nan_to_num(WHITE), wide_rows, [left] * left)
 
 
 def save_png(
@@ -127,11 +124,7 @@ def _as_grid(images: Images) -> Tensor:  # (R, C, channels, H, W) or (R, C, D)
     return torch.cat([grid, missing]).reshape(-1, width, *grid.shape[1:])
 
 
-def _headers(
-    name: str,
-    images: Images,
-    like: Tensor,  # (N, channels, H, W) or (N, D)
-) -> Tensor:  # as `like`
+def _headers(name: str, images: Images, like: Tensor) -> Tensor:  # (N, channels, H, W) or (N, D)
     headers = read_all(images)
     if headers.shape != like.shape:
         raise ValueError(
@@ -147,15 +140,12 @@ def _group_starts(groups: Partitions | Sequence[int] | None, rows: int) -> list[
     return list(accumulate(sizes[:-1]))
 
 
-def _draw_bars(
-    grid: Tensor,  # (R, C, D)
-    side: int,
-) -> Tensor:  # (R, C, 1, side, side)
+def _draw_bars(grid: Tensor, side: int) -> Tensor:  # (R, C, D) -> (R, C, 1, side, side)
     """Bar charts with D bars from zero, in one scale; narrow bars are joined to fit the side."""
     known = grid[~grid.isnan()]
     highest, lowest = float(known.max().clamp(min=1e-6)), float(known.min().clamp(max=0))
-    resize = partial(torch.nn.functional.adaptive_max_pool1d, output_size=side)
-    top, bottom = resize(grid).clamp(min=0), -resize(-grid).clamp(min=0)  # (R, C, side)
+    resize = torch.nn.functional.adaptive_max_pool1d
+    top, bottom = resize(grid, side).clamp(min=0), -resize(-grid, side).clamp(min=0)
     levels = torch.linspace(highest, lowest, side)[:, None]  # of the lines of pixels
     inside = (levels <= top[..., None, :]) & (levels >= bottom[..., None, :])
     charts = torch.where(inside, BAR, BACKGROUND).where(~top.isnan()[..., None, :], BLANK)

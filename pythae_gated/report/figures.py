@@ -12,17 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pythae_gated import plots
 from pythae_gated.datasets.images import ImageReader
 from pythae_gated.metrics.evaluation import Evaluation
 from pythae_gated.partitions import Partitions
-from pythae_gated.plots import (
-    importance_chart,
-    reconstructions,
-    swap_grid,
-    tile,
-    traversals,
-    variations,
-)
 
 REFERENCE = 1_000  # images that give the range of the traversals
 SPAN, STEPS = 2, 7
@@ -71,22 +64,21 @@ def draw_figures(
         data: Images whose codes give the range of the traversals.
         seed: Of the variations.
     """
-    rows, columns = shown[:ROWS], shown[ROWS : ROWS + COLUMNS]
-    if not len(columns):
-        columns = rows
+    rows = shown[:ROWS]
+    columns = shown[ROWS : ROWS + COLUMNS] if len(shown) > ROWS else rows
     several = len(partitions.names) > 1
-    yield Figure("reconstructions", _png(reconstructions(model, shown[:RECONSTRUCTED])))
+    yield Figure("reconstructions", _png(plots.reconstructions(model, shown[:RECONSTRUCTED])))
     if several:
         yield Figure("overview", _overview(model, partitions, shown[:1], columns))
     reference = data.subset(np.arange(min(REFERENCE, len(data))))
-    dimensions = traversals(model, shown[:1], steps=STEPS, span=SPAN, data=reference)
+    dimensions = plots.traversals(model, shown[:1], steps=STEPS, span=SPAN, data=reference)
     for number, (name, at) in enumerate(partitions.slices.items(), start=1):
         yield Figure("traversals", _png(dimensions[at]), name, number)
         if several:
-            swapped = swap_grid(model, rows, columns, name, partitions=partitions)
+            swapped = plots.swap_grid(model, rows, columns, name, partitions=partitions)
             yield Figure("swap", _png(swapped, rows=rows, columns=columns), name, number)
         generator = torch.Generator().manual_seed(seed)
-        varied = variations(
+        varied = plots.variations(
             model, rows, name, VARIATIONS, partitions=partitions, generator=generator
         )
         yield Figure("variations", _png(varied, rows=rows), name, number)
@@ -95,7 +87,7 @@ def draw_figures(
 def draw_chart(evaluation: Evaluation) -> Iterator[Figure]:
     """Draw the importance chart; nothing if matplotlib is not installed."""
     try:
-        chart = importance_chart(evaluation)
+        chart = plots.importance_chart(evaluation)
     except ImportError:
         return
     file = BytesIO()
@@ -106,12 +98,12 @@ def draw_chart(evaluation: Evaluation) -> Iterator[Figure]:
 def _overview(model: nn.Module, partitions: Partitions, image: Tensor, columns: Tensor) -> bytes:
     """One image, with one partition per row swapped with that of other images."""
     swapped = [
-        swap_grid(model, columns, image, name, partitions=partitions)[:, 0]
+        plots.swap_grid(model, columns, image, name, partitions=partitions)[:, 0]
         for name in partitions.names
     ]  # K arrays of shape (C, *input_dim)
     return _png(np.stack(swapped), rows=image[[0] * len(swapped)], columns=columns)
 
 
 def _png(images: Any, **headers: Any) -> bytes:
-    picture = tile(images, min_side=MIN_SIDE, **headers)
+    picture = plots.tile(images, min_side=MIN_SIDE, **headers)
     return bytes(imageio.imwrite("<bytes>", picture, extension=".png"))

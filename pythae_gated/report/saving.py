@@ -1,6 +1,6 @@
 """Save a report: draw the figures, evaluate the model, write the page."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from torch import nn
 
 from pythae_gated.datasets.images import Images, open_images
-from pythae_gated.inference import posterior, resolve_partitions
+from pythae_gated.inference import fit_shape, posterior, resolve_partitions
 from pythae_gated.metrics.evaluate import evaluate
 from pythae_gated.metrics.evaluation import ACTIVE, SIGNIFICANT, Evaluation
 from pythae_gated.metrics.factors import Factors
@@ -17,7 +17,18 @@ from pythae_gated.plots.layout import check_grid
 from pythae_gated.report.figures import COLUMNS, ROWS, SPAN, draw_chart, draw_figures
 from pythae_gated.report.predictions import read_predictions
 
-PAGE, EVALUATION, CHART = "report.html", "evaluation.json", "importance.png"
+PAGE, EVALUATION = "report.html", "evaluation.json"
+FIGURES = (
+    "importance.png", "overview.png", "reconstructions.png", "swap_[0-9]*_*.png",
+    "traversals_[0-9]*_*.png", "variations_[0-9]*_*.png",
+)  # fmt: skip
+_ENVIRONMENT = Environment(
+    loader=PackageLoader("pythae_gated.report", ""),
+    autoescape=True,  # names of partitions and factors are the user's
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
 
 
 def save_report(
@@ -75,6 +86,11 @@ def save_report(
         PosixPath('report/report.html')
     """
     folder = Path(folder)
+    for pattern in () if overwrite else (PAGE, EVALUATION, *FIGURES):
+        for path in folder.glob(pattern):
+            raise FileExistsError(
+                f"{str(path)!r} is of an earlier report: choose another folder, or overwrite=True"
+            )
     if evaluation is not None:
         for name, value in (("partitions", partitions), ("intended", intended)):
             if value is not None:
@@ -83,11 +99,10 @@ def save_report(
     data = open_images(data)  # once, here and in `evaluate`
     reader = data if test is None else open_images(test[0])
     shown = reader.read(range(min(len(reader), ROWS + COLUMNS))).cpu()
+    shown = fit_shape(shown, getattr(model, "input_dim", None))
     check_grid(shown)
     resolved = resolve_partitions(model, partitions, posterior(model, shown[:1])[0].shape[1])
     figures = list(draw_figures(model, resolved, shown, data, seed))
-    if not overwrite:
-        _check_free(folder, [PAGE, EVALUATION, CHART, *(figure.file for figure in figures)])
     if evaluation is None:
         evaluation = evaluate(
             model, data, factors, partitions=resolved, intended=intended, draws=draws, test=test,
@@ -99,7 +114,7 @@ def save_report(
         (folder / figure.file).write_bytes(figure.png)
     name = type(model).__name__
     predictions = {part: read_predictions(evaluation, part) for part in resolved.names}
-    page = _render(
+    page = _ENVIRONMENT.get_template("page.html.j2").render(
         title=f"What the partitions of {name} encode" if title is None else title,
         model=name,
         shape=shown.shape[1:],
@@ -107,28 +122,9 @@ def save_report(
         predictions=predictions,
         assigned=[predictions[part][factor] for factor, part in evaluation.intended.items()],
         figures={figure.file: figure for figure in figures},
+        active=ACTIVE,
+        significant=SIGNIFICANT,
+        span=SPAN,
     )
     (folder / PAGE).write_text(page, encoding="utf-8")
     return folder / PAGE
-
-
-def _check_free(folder: Path, names: Iterable[str]) -> None:
-    taken = [name for name in names if (folder / name).exists()]
-    if taken:
-        more = ", ..." if len(taken) > 3 else ""
-        raise FileExistsError(
-            f"{str(folder)!r} already has a report ({', '.join(taken[:3])}{more}): choose another "
-            "folder, or overwrite=True"
-        )
-
-
-def _render(**values: Any) -> str:
-    environment = Environment(
-        loader=PackageLoader("pythae_gated.report", ""),
-        autoescape=True,  # names of partitions and factors are the user's
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    template = environment.get_template("page.html.j2")
-    return template.render(active=ACTIVE, significant=SIGNIFICANT, span=SPAN, **values)

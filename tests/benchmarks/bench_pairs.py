@@ -65,8 +65,10 @@ def bench_index() -> None:
     edges = rng.integers(0, n, (n, 2))
     edges = edges[edges[:, 0] != edges[:, 1]]
     measure("10 M edges", lambda: Edges(edges, n), n, 1_000_000)
-    values = rng.uniform(-90, 90, (1_000_000, 2))
-    measure("1 M labels within 1 of 180 x 180", lambda: Neighbours(values, 1.0), 10**6, 100_000)
+    for columns, tolerance in ((1, 0.01), (2, 1.0), (3, 5.0)):
+        values = rng.uniform(-90, 90, (1_000_000, columns))
+        name = f"1 M labels within {tolerance} of {' x '.join(['180'] * columns)}"
+        measure(name, lambda v=values, t=tolerance: Neighbours(v, t), 10**6, 100_000)
 
 
 def make_trainer(gated: bool, batch_size: int, folder: str) -> BaseTrainer:

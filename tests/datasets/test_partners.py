@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -22,14 +24,13 @@ def draw(candidates, weights, items, replace):
 def check(source, neighbours, seed):
     """Partners are exactly the neighbours given, and samples are of items that have any."""
     rng = np.random.default_rng(seed)
-    items = np.arange(len(neighbours))
-    assert source.has_partner(items).tolist() == [bool(near) for near in neighbours]
+    assert source.has_partner.tolist() == [bool(near) for near in neighbours]
     assert len(source) == sum(map(bool, neighbours))
-    for item in np.flatnonzero(source.has_partner(items)):
+    for item in np.flatnonzero(source.has_partner):
         drawn = source.partners(np.full(60, item), rng)
         assert set(drawn.tolist()) <= neighbours[item]
     if len(source):
-        assert source.has_partner(source.sample(40, rng)).all()
+        assert source.has_partner[source.sample(40, rng)].all()
 
 
 @given(
@@ -94,9 +95,9 @@ def test_partners_within_a_tolerance_are_all_that_are_near(table, tolerance, see
     check(source.subset(chosen), kept, seed)
 
 
-@pytest.mark.parametrize(("columns", "tolerance"), [(1, 2.0), (2, 2.0), (12, 8.5)])
+@pytest.mark.parametrize(("columns", "tolerance"), [(1, 2.0), (2, 2.0), (3, 3.0), (12, 8.5)])
 def test_each_partner_within_the_tolerance_is_equally_likely(columns, tolerance):
-    """Of 12 columns hardly a draw from the range of one is near: partners are listed."""
+    """Of 12 columns hardly a draw from the cells of three is near: partners are listed."""
     values = np.random.default_rng(0).uniform(0, 10, (200, columns))
     item = int(np.linalg.norm(values - values.mean(0), axis=1).argmin())
     source = Neighbours(values, tolerance)
@@ -117,10 +118,10 @@ def test_each_edge_of_an_item_is_equally_likely_however_often_it_is_named():
 
 def test_labels_at_just_the_tolerance_are_near():
     values = np.arange(11) / 10
-    assert not Neighbours(values, 0.09).has_partner(np.arange(11)).any()
-    assert Neighbours(values, 0.1).has_partner(np.arange(11)).all()
+    assert not Neighbours(values, 0.09).has_partner.any()
+    assert Neighbours(values, 0.1).has_partner.all()
     far = 1e9 + np.arange(11) / 10
-    assert Neighbours(far, 0.1).has_partner(np.arange(11)).all()
+    assert Neighbours(far, 0.1).has_partner.all()
 
 
 def test_a_tiny_tolerance_over_a_wide_range():
@@ -128,6 +129,37 @@ def test_a_tiny_tolerance_over_a_wide_range():
     values[500:] = values[:500]
     partners = Neighbours(values, 1e-3).partners(np.arange(500), np.random.default_rng(0))
     assert (partners == np.arange(500, 1000)).all()
+
+
+@pytest.mark.parametrize("fill", [1e20, np.finfo(float).max])
+def test_a_fill_value_has_only_its_equals_as_partners(fill):
+    values = np.random.default_rng(0).uniform(-1, 1, (300, 2))
+    values[:3] = fill
+    source = Neighbours(values, 0.5)
+    drawn = source.partners(np.repeat([0, 5], 500), np.random.default_rng(1))
+    assert set(drawn[:500].tolist()) == {1, 2}
+    assert np.linalg.norm(values[drawn[500:]] - values[5], axis=1).max() <= 0.5
+
+
+def test_a_lone_partner_beside_a_crowd_is_found():
+    """Draws from the cells around are almost never near, so partners are listed."""
+    values = np.concatenate([[[0.0], [0.5]], np.full((5000, 1), 1.7)])
+    source = Neighbours(values, 1.0)
+    assert source.partners(np.zeros(20, dtype=int), np.random.default_rng(0)).tolist() == [1] * 20
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3])
+def test_few_items_need_a_list_of_their_neighbours(columns):
+    source = Neighbours(np.random.default_rng(0).uniform(0, 10, (20_000, columns)), 1.0)
+    tree, listed = source._tree, []
+
+    def query(labels, radius, **options):
+        listed.extend(labels)
+        return tree.query_ball_point(labels, radius, **options)
+
+    source._tree = SimpleNamespace(query_ball_point=query)
+    source.partners(source.sample(2000, np.random.default_rng(0)), np.random.default_rng(1))
+    assert len(listed) < 20
 
 
 tables = st.integers(1, 40).flatmap(
@@ -149,12 +181,12 @@ def test_partners_agree_are_others_and_are_known(columns, seed):
     for item, row in enumerate(rows):
         others = [i for i, other in enumerate(rows) if other == row and i != item]
         can = None not in row and bool(others)
-        assert groups.has_partner(np.array([item]))[0] == can
+        assert groups.has_partner[item] == can
         if can:
             partners = groups.partners(np.full(200, item), rng)
             assert set(partners.tolist()) <= set(others)
     if len(groups):
-        assert groups.has_partner(groups.sample(50, rng)).all()
+        assert groups.has_partner[groups.sample(50, rng)].all()
     alone = [row for row in rows if None not in row and rows.count(row) == 1]
     assert groups.n_alone == len(alone)
     assert groups.n_labelled == sum(None not in row for row in rows)

@@ -49,7 +49,7 @@ def test_pairs_made_for_other_partitions_are_refused(other):
 @pytest.mark.parametrize("paired", [True, False])
 def test_data_of_another_shape_is_refused_with_both(input_dim, shape, paired):
     batch = make_pairs(shape)
-    with pytest.raises(GateError, match=r"data of shape \(3, .*input_dim is \("):
+    with pytest.raises(GateError, match=r"data has images of shape \(.*\): expected \("):
         make_model(input_dim)(batch if paired else {"data": batch["data"]})
 
 

@@ -57,7 +57,10 @@ class TestTraversals:
             ({"steps": 1}, "steps=1"),
             ({"span": 0.0}, "span=0.0"),
             ({"x": images(2)}, "x has 2 images: expected one"),
-            ({"x": np.zeros((1, 3, 2))}, r"x has shape \(1, 1, 3, 2\): expected \(N, 1, 2, 2\)"),
+            (
+                {"x": np.zeros((1, 3, 2))},
+                r"x has images of shape \(1, 3, 2\): expected \(1, 2, 2\)",
+            ),
             ({"data": images(1)}, "data has 1 image: expected at least 2"),
         ],
     )

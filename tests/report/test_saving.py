@@ -101,9 +101,17 @@ class TestFolder:
         assert "<title>B</title>" in path.read_text()
         assert (tmp_path / "notes.txt").read_text() == "mine"
 
+    def test_a_second_report_is_refused_before_anything_is_opened_or_drawn(self, tmp_path):
+        for name in ("overview", "swap_2_person", "traversals_1_a_b", "variations_1_pose"):
+            folder = tmp_path / name
+            folder.mkdir()
+            (folder / f"{name}.png").touch()
+            with pytest.raises(FileExistsError, match=rf"{name}\.png' is of an earlier report"):
+                save_report(None, None, None, folder)
+
     def test_a_picture_of_the_users_own_is_not_lost(self, model, data, found, tmp_path):
         (tmp_path / "overview.png").write_text("mine")
-        with pytest.raises(FileExistsError, match=r"\(overview\.png\)"):
+        with pytest.raises(FileExistsError, match=r"overview\.png' is of an earlier report"):
             save_report(model, *data, tmp_path, evaluation=found)
         assert [path.name for path in tmp_path.iterdir()] == ["overview.png"]
 
@@ -162,7 +170,15 @@ class TestModels:
         assert "images" not in page.text
         assert imageio.imread(tmp_path / "reconstructions.png").shape == (2 * 96 + 2, 8 * 98 - 2)
 
-    def test_neither_grey_nor_colour(self, model, tmp_path):
+    def test_flattened_images_are_drawn_as_images(self, model, data, found, tmp_path):
+        page = Page(
+            save_report(model, data[0].reshape(80, 4), data[1], tmp_path, evaluation=found)
+        )
+        assert "VAE for images of 1 x 2 x 2" in page.text
+        assert sorted(name for name, _ in page.images) == PICTURES
+
+    def test_neither_grey_nor_colour(self, tmp_path):
+        model = make_pixel_vae(channels=2)
         with pytest.raises(ValueError, match=r"\(9, 2, 2, 2\).*with 1 or 3 channels"):
             save_report(model, np.zeros((9, 2, 2, 2)), {"a": range(9)}, tmp_path / "new")
         assert not (tmp_path / "new").exists()
