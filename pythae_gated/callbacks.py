@@ -248,9 +248,9 @@ class GatedSchedule(TrainingCallback):
        plain images from their sampled codes. Encoder and codes do not change any more. The
        learning rate starts anew, and falls to zero over the second half.
 
-    The config, the loss that is reported outside 3, and the trainer's own learning-rate scheduler
-    are not changed; rates are multiplied. The loss is lowest in 3, so that Pythae keeps an epoch
-    of it, by training or by evaluation loss. A training that goes on from a checkpoint has a
+    Losses are reported at the full weights in 1 and 2, and are the reconstruction's in 3, where
+    they are lowest: so Pythae keeps an epoch of 3, by training or by evaluation loss. Rates of
+    the trainer's own scheduler are multiplied. A training that goes on from a checkpoint has a
     schedule of its own.
 
     Args:
@@ -292,6 +292,7 @@ class GatedSchedule(TrainingCallback):
         """Start an epoch (a train step, in Pythae, is the training of an epoch)."""
         self._steps = len(kwargs["train_loader"])
         self._total = self._steps * training_config.num_epochs
+        self._alone = round(self._total * (1 - self.finish))  # the first step of finishing
         self._set_step(self._steps * (kwargs["epoch"] - 1))
 
     def on_train_step_end(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
@@ -299,23 +300,27 @@ class GatedSchedule(TrainingCallback):
         self._stop_watching()
         self._set_step(self._step + 1)
 
+    def on_eval_step_begin(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
+        """Evaluate by the loss that the last batch was trained with."""
+        self._model.decoder_only = self._step > self._alone
+
     def on_train_end(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
         """Leave the model as it was."""
         self._stop_watching()
         self._model.regularizer_scale, self._model.decoder_only = 1.0, False
 
     def _set_step(self, step: int) -> None:
-        self._step = min(step, self._total - 1)  # after the last batch, evaluate as during it
-        done = self._step / self._total
-        self._model.regularizer_scale = min(1.0, done / self.warmup) if self.warmup else 1.0
-        self._model.decoder_only = done >= 1 - self.finish
+        self._step = step
+        warmup = self.warmup * self._total
+        self._model.regularizer_scale = min(1.0, self._step / warmup) if warmup else 1.0
+        self._model.decoder_only = self._step >= self._alone
 
     def _learning_rate(self) -> float:
         """The factor of the learning rate in this step."""
-        done, end, decay = self._step / self._total, 1 - self.finish, self.decay
-        if done >= end:
-            done, end, decay = done - end, self.finish, 0.5
-        return min(1.0, (end - done) / (decay * end)) if decay else 1.0
+        step, end, decay = self._step, self._alone, self.decay
+        if step >= end:
+            step, end, decay = step - end, self._total - end, 0.5
+        return min(1.0, (end - step) / (decay * end)) if decay else 1.0
 
     def _find_optimizer(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         trained = {id(each) for group in optimizer.param_groups for each in group["params"]}

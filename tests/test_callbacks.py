@@ -39,6 +39,7 @@ from pythae_gated import (
 )
 from pythae_gated.callbacks import EvaluationCallback, KLWarmup
 from pythae_gated.metrics import evaluate
+from tests.support.models import FIRST_SCHEME
 
 N = 48
 IMAGES = np.random.default_rng(0).random((N, 1, 4, 4), dtype=np.float32)
@@ -372,7 +373,8 @@ def test_beta_rises_over_the_first_epochs(make, start, tmp_path):
 def train_to_a_large_beta(folder, **kwargs):
     """The losses of five epochs, three of which warm up, and which epoch Pythae kept."""
     watch = Watch()
-    trainer = make_trainer(make_model(beta=50.0), [KLWarmup(3), watch], folder, epochs=5, **kwargs)
+    model = make_model(beta=50.0, **FIRST_SCHEME)
+    trainer = make_trainer(model, [KLWarmup(3), watch], folder, epochs=5, **kwargs)
     trainer.train()
     kept = AutoModel.load_from_folder(f"{trainer.training_dir}/final_model").state_dict()
     last = trainer.model.state_dict()

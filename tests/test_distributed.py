@@ -11,11 +11,8 @@ from tests.support import distributed
 
 @pytest.mark.parametrize("closed", ["target", "input"])
 def test_two_processes_equal_one_on_the_joined_batch(closed, tmp_path):
-    torch.multiprocessing.spawn(distributed.work, (str(tmp_path), closed), nprocs=2)
-    (first, gates), (second, other_gates) = (
-        torch.load(tmp_path / f"rank{rank}.pt") for rank in range(2)
-    )
-    model = distributed.make(closed)
+    (first, gates), (second, other_gates) = spawn(tmp_path, closed, 0.0)
+    model = distributed.make(closed, 0.0)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     for _ in range(3):
         optimizer.zero_grad()
@@ -25,6 +22,19 @@ def test_two_processes_equal_one_on_the_joined_batch(closed, tmp_path):
         assert torch.equal(first[key], second[key])
         assert torch.allclose(first[key], value, atol=1e-6)
     assert not torch.equal(gates, other_gates)
+
+
+def test_swap_consistency_is_of_each_process_and_keeps_the_models_equal(tmp_path):
+    (first, _), (second, _) = spawn(tmp_path, "target", 1.0)
+    without = distributed.make("target", 0.0).state_dict()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert any(not torch.equal(first[key], without[key]) for key in first)
+
+
+def spawn(folder, *options):
+    """The weights and gates of each of two processes."""
+    torch.multiprocessing.spawn(distributed.work, (str(folder), *options), nprocs=2)
+    return [torch.load(folder / f"rank{rank}.pt") for rank in range(2)]
 
 
 @pytest.mark.parametrize("processes", [1, 2])

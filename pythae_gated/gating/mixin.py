@@ -60,7 +60,7 @@ class GatedMixin(_Parent):
 
     # What `GatedSchedule` changes during training.
     regularizer_scale: float = 1.0  # of the gradients of all terms but the reconstruction
-    decoder_only: bool = False  # pairs are trained as plain images
+    decoder_only: bool = False  # pairs are plain images, and the loss is the reconstruction's
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -144,8 +144,12 @@ class GatedMixin(_Parent):
         if self.training and not self._data_seen:
             self._data_seen = True
             warn_about_data(self, partitions, inputs["data"], has_pairs)
-        if not has_pairs or self.decoder_only:
+        if not has_pairs:
             return super().forward(inputs, **kwargs)
+        if self.decoder_only:
+            output = super().forward(inputs, **kwargs)
+            output["loss"] = output.get("recon_loss", output["loss"])
+            return output
         data, target, gate = check_pair(inputs["data"], target, gate, partitions)
         if self.model_config.closed_partitions == "input":
             overrides = input_scheme(self, partitions, target, gate)

@@ -262,4 +262,6 @@ def test_a_decoder_that_is_trained_alone_gets_plain_images():
     model = make("GatedBetaVAE", rest=["identity"])
     model.decoder_only = True
     batch = make_batch()
-    assert loss_of(model, batch) == loss_of(model, {"data": batch["data"]})
+    loss = loss_of(model, batch)
+    torch.manual_seed(0)
+    assert loss == model({"data": batch["data"]}).recon_loss

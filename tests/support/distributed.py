@@ -18,9 +18,14 @@ class Noiseless(pythae_gated.GatedBetaVAE):
         return mu, std
 
 
-def make(closed):
+def make(closed, swap_consistency):
     config = pythae_gated.GatedBetaVAEConfig(
-        (1, 4, 4), 5, partitions=SIZES, rest=["rest"], closed_partitions=closed
+        (1, 4, 4),
+        5,
+        partitions=SIZES,
+        rest=["rest"],
+        closed_partitions=closed,
+        swap_consistency=swap_consistency,
     )
     torch.manual_seed(0)
     return Noiseless(config)
@@ -36,11 +41,11 @@ def make_batch():
     return {"data": data, "target": target, "gate": gate}
 
 
-def work(rank, folder, closed):
+def work(rank, folder, *options):
     """Three steps of one rank's half of the batch; rank 0 saves the weights, both their kinds."""
     init = f"file://{folder}/init"
     dist.init_process_group("gloo", init_method=init, rank=rank, world_size=2)
-    model = DistributedDataParallel(make(closed))
+    model = DistributedDataParallel(make(*options))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     mine = slice(rank * BATCH, (rank + 1) * BATCH)
     batch = {key: value[mine] for key, value in make_batch().items()}

@@ -1,0 +1,233 @@
+"""GatedSchedule: what it changes in each phase, and that nothing else changes."""
+
+import copy
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from pythae.models import AutoModel, BetaVAE, BetaVAEConfig
+from pythae.trainers import BaseTrainer, BaseTrainerConfig
+from pythae.trainers.training_callbacks import TrainingCallback
+from torch.optim import optimizer as torch_optimizer
+from torch.utils.data import Subset
+
+from pythae_gated import PairedDataset
+from pythae_gated.callbacks import EvaluationCallback, GatedSchedule, KLWarmup
+from tests.support.models import MODELS, make
+
+N, BATCH = 48, 12  # four steps an epoch
+IMAGES = np.random.default_rng(0).random((N, 1, 4, 4), dtype=np.float32)
+POSE = np.arange(N) % 3
+
+
+class Watch(TrainingCallback):
+    """Notes the state after each step; comes before the schedule, which sets the next."""
+
+    def __init__(self):
+        self.scales, self.alone, self.encoders, self.decoders, self.evaluated = [], [], [], [], []
+
+    def on_train_step_end(self, training_config, **kwargs):
+        model = kwargs["model"]
+        self.scales.append(model.regularizer_scale)
+        self.alone.append(model.decoder_only)
+        self.encoders.append(copy.deepcopy(model.encoder.state_dict()))
+        self.decoders.append(copy.deepcopy(model.decoder.state_dict()))
+
+    def on_eval_step_end(self, training_config, **kwargs):
+        self.evaluated.append(kwargs["model"].decoder_only)
+
+
+def make_trainer(model, callbacks, folder, *, epochs=6, with_eval=False, **kwargs):
+    pairs = PairedDataset(IMAGES, model.partitions, {"pose": POSE, "expression": POSE // 2})
+    config = BaseTrainerConfig(
+        str(folder), num_epochs=epochs, per_device_train_batch_size=BATCH, no_cuda=True, **kwargs
+    )
+    evaluated = pairs.split(range(N), seed=0) if with_eval else None
+    return BaseTrainer(model, pairs, evaluated, config, callbacks=callbacks)
+
+
+def same(first, second):
+    return all(torch.equal(first[key], second[key]) for key in first)
+
+
+@pytest.fixture
+def model():
+    return make("GatedBetaVAE", rest=["identity"])
+
+
+def note_rates(monkeypatch):
+    """The learning rate of each of Adam's steps."""
+    rates, read_group = [], torch.optim.Adam._init_group
+
+    def noting(self, group, *args):
+        rates.append(group["lr"])
+        return read_group(self, group, *args)
+
+    monkeypatch.setattr(torch.optim.Adam, "_init_group", noting)
+    return rates
+
+
+def test_the_three_phases(model, tmp_path, monkeypatch):
+    rates, watch = note_rates(monkeypatch), Watch()
+    schedule = GatedSchedule(warmup=1 / 4, decay=1 / 2, finish=1 / 3)
+    trainer = make_trainer(model, [watch, schedule], tmp_path, learning_rate=0.01)
+    trainer.train()
+    assert watch.scales == pytest.approx([min(1, step / 6) for step in range(24)])
+    assert watch.alone == [False] * 16 + [True] * 8
+    first = [min(1, (16 - step) / 8) for step in range(16)]
+    second = [min(1, (8 - step) / 4) for step in range(8)]
+    assert rates == pytest.approx([0.01 * factor for factor in first + second])
+    assert trainer.optimizer.param_groups[0]["lr"] == 0.01
+    encoders = watch.encoders
+    assert [same(*each) for each in itertools.pairwise(encoders)] == watch.alone[1:]
+    assert not any(same(*each) for each in itertools.pairwise(watch.decoders))
+
+
+def test_by_default_the_decoder_is_alone_in_the_last_sixth(model, tmp_path):
+    watch = Watch()
+    make_trainer(model, [watch, GatedSchedule()], tmp_path).train()
+    assert watch.alone == [False] * 20 + [True] * 4
+
+
+def test_the_model_and_torch_are_left_as_they_were(model, tmp_path):
+    before = dict(torch_optimizer._global_optimizer_pre_hooks)
+    make_trainer(model, [GatedSchedule()], tmp_path, epochs=2).train()
+    assert (model.regularizer_scale, model.decoder_only) == (1.0, False)
+    assert dict(torch_optimizer._global_optimizer_pre_hooks) == before
+    assert model.beta == model.model_config.beta
+
+
+def test_other_optimizers_are_not_touched(model, tmp_path):
+    other = torch.nn.Linear(1, 1)
+
+    class Other(TrainingCallback):
+        def on_train_step_begin(self, training_config, **kwargs):
+            optimizer = torch.optim.SGD(other.parameters(), lr=1.0)
+            before = other.bias.item()
+            other(torch.ones(1, 1)).sum().backward()
+            optimizer.step()
+            other.zero_grad()
+            assert other.bias.item() == pytest.approx(before - 1)
+
+    make_trainer(model, [GatedSchedule(decay=0.99), Other()], tmp_path, epochs=3).train()
+
+
+@pytest.mark.parametrize("with_eval", [True, False])
+@pytest.mark.parametrize("keep_best_on_train", [True, False])
+def test_pythae_keeps_an_epoch_in_which_the_decoder_finished(
+    model, with_eval, keep_best_on_train, tmp_path
+):
+    watch = Watch()
+    trainer = make_trainer(
+        model,
+        [watch, GatedSchedule(finish=1 / 2)],
+        tmp_path,
+        with_eval=with_eval,
+        keep_best_on_train=keep_best_on_train,
+        learning_rate=0.01,
+    )
+    trainer.train()
+    kept = AutoModel.load_from_folder(f"{trainer.training_dir}/final_model")
+    assert same(kept.encoder.state_dict(), watch.encoders[-1])
+    if with_eval:
+        assert watch.evaluated == [False] * 3 + [True] * 3
+    ends = [watch.decoders[step] for step in (15, 19, 23)]  # of the last three epochs
+    assert any(same(kept.decoder.state_dict(), decoder) for decoder in ends)
+
+
+def test_a_scheduler_of_the_trainer_keeps_its_rates(model, tmp_path, monkeypatch):
+    rates = note_rates(monkeypatch)
+    trainer = make_trainer(
+        model,
+        [GatedSchedule(decay=0, finish=0)],
+        tmp_path,
+        epochs=2,
+        learning_rate=0.1,
+        scheduler_cls="StepLR",
+        scheduler_params={"step_size": 1, "gamma": 0.5},
+    )
+    trainer.train()
+    assert rates == pytest.approx([0.1] * 4 + [0.05] * 4)
+
+
+def test_a_training_that_goes_on_has_a_schedule_of_its_own(model, tmp_path):
+    for _ in range(2):
+        watch = Watch()
+        make_trainer(model, [watch, GatedSchedule()], tmp_path).train()
+        assert watch.scales[0] == 0.0
+        assert watch.alone == [False] * 20 + [True] * 4
+
+
+def test_after_an_interruption_the_next_training_starts_anew(model, tmp_path):
+    class Interrupt(TrainingCallback):
+        def on_train_step_end(self, training_config, **kwargs):
+            raise KeyboardInterrupt("stopped")
+
+    before = dict(torch_optimizer._global_optimizer_pre_hooks)
+    schedule = GatedSchedule()
+    with pytest.raises(KeyboardInterrupt, match="stopped"):
+        make_trainer(model, [schedule, Interrupt()], tmp_path).train()
+    watch = Watch()
+    make_trainer(model, [watch, schedule], tmp_path).train()
+    assert len(watch.scales) == 24
+    assert dict(torch_optimizer._global_optimizer_pre_hooks) == before
+    assert model.regularizer_scale == 1.0
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_loss_is_the_reconstructions_while_the_decoder_is_alone(name):
+    model, data = make(name), {"data": torch.from_numpy(IMAGES)}
+    model.decoder_only = True
+    losses = []
+    for inputs in ({**data, "target": data["data"]}, data):
+        torch.manual_seed(0)
+        losses.append(model(inputs))
+    assert losses[0].loss == losses[1].recon_loss < losses[1].loss
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_all_models_train_with_it(name, tmp_path):
+    model = make(name, rest=["identity"])
+    watch = Watch()
+    trainer = make_trainer(model, [watch, GatedSchedule(), EvaluationOnce()], tmp_path, epochs=3)
+    trainer.train()
+    assert same(watch.encoders[-1], watch.encoders[-2])
+    assert all(value.isfinite().all() for value in model.state_dict().values())
+
+
+class EvaluationOnce(EvaluationCallback):
+    """An evaluation beside the schedule, after the last epoch."""
+
+    def __init__(self):
+        super().__init__(IMAGES, {"pose": POSE.astype(str)}, every=100)
+
+
+def test_beside_a_warm_up_of_beta(model, tmp_path):
+    warmup = KLWarmup(1)
+    make_trainer(model, [warmup, GatedSchedule()], tmp_path, epochs=2, with_eval=True).train()
+    assert model.beta == model.model_config.beta
+
+
+def test_it_is_for_gated_models():
+    plain = BetaVAE(BetaVAEConfig((1, 4, 4), 6))
+    with pytest.raises(TypeError, match="for gated models, and BetaVAE is not one; leave it out"):
+        GatedSchedule().on_train_begin(BaseTrainerConfig(), model=plain)
+
+
+@pytest.mark.parametrize("name", ["warmup", "decay", "finish"])
+@pytest.mark.parametrize("share", [-0.1, 1.0, float("nan"), "0.5"])
+def test_shares_are_from_0_to_below_1(name, share):
+    with pytest.raises(ValueError, match=f"{name}=.*expected a share of the steps, below 1"):
+        GatedSchedule(**{name: share})
+
+
+def test_on_a_subset_of_pairs(model, tmp_path):
+    pairs = PairedDataset(IMAGES, model.partitions, {"pose": POSE, "expression": POSE // 2})
+    config = BaseTrainerConfig(
+        str(tmp_path), num_epochs=2, per_device_train_batch_size=BATCH, no_cuda=True
+    )
+    watch = Watch()
+    data = Subset(pairs, list(range(30)))
+    BaseTrainer(model, data, None, config, callbacks=[watch, GatedSchedule()]).train()
+    assert len(watch.scales) == 6
