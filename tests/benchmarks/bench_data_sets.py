@@ -1,0 +1,304 @@
+"""Ungated and gated models on up to five data sets, with beta by the rule of the README.
+
+    beta = multiple * 0.005 * half the squared error of the mean image
+
+For each data set, scheme, multiple and seed, a model is trained with the same networks and
+evaluated on held-out data: the score of each labelled factor (accuracy or R2, in means over
+seeds) from its own partition, from the other labelled partitions and from the rest, from sampled
+codes and from posterior means; a row "constant" has the scores of a constant predictor. Prints
+Markdown; finished runs are appended to a file and not repeated:
+
+    python tests/benchmarks/bench_data_sets.py --photographs DIR --speech FILE --mice FILE
+    python tests/benchmarks/bench_data_sets.py --table beta --steps 1200 ...
+
+Schemes: "ungated" is Pythae's BetaVAE on as many images per step; "0.1" has the loss of version
+0.1 and no schedule; "gated" has the defaults and `GatedSchedule()`; "robust" has `robust_pairs`,
+too. `--wrong` is the share of labels that are replaced by another image's.
+
+FILE of speech: npz with images (N, 1, 32, 32) uint8, f_digit, f_speaker. FILE of mice: npz with
+images (N, D) float32, f_genotype, f_behavior and f_mouse, by which the data is split.
+"""
+
+import argparse
+import itertools
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
+
+from cmu_faces import read_photographs
+from networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
+from pythae.data.datasets import BaseDataset
+from pythae.models import BetaVAE, BetaVAEConfig
+from torch.utils.data import Subset
+from training import train
+
+from pythae_gated import GatedBetaVAE, GatedBetaVAEConfig, PairedDataset, Partitions
+from pythae_gated.callbacks import GatedSchedule
+from pythae_gated.datasets import make_faces
+from pythae_gated.metrics import evaluate
+
+RULE, BATCH, LEARNING_RATE = 0.005, 64, 2e-3
+
+
+def faces(_: argparse.Namespace) -> tuple[Any, ...]:
+    """Images, factors, partition -> labelled factors, sizes of the partitions, groups."""
+    images, factors = make_faces(24_000, image_size=32)
+    labelled = {"pose": ("yaw", "pitch"), "expression": ("smile", "mouth", "brow")}
+    sizes = {"pose": 4, "expression": 6, "rest": 6}
+    return images / np.float32(255), factors, labelled, sizes, None
+
+
+def photographs(args: argparse.Namespace) -> tuple[Any, ...]:
+    """CMU Face Images: person and pose labelled."""
+    images, factors = read_photographs(args.photographs)
+    labelled = {"pose": ("pose",), "person": ("person",)}
+    return images / np.float32(255), factors, labelled, {"pose": 4, "person": 4, "rest": 4}, None
+
+
+def digits(_: argparse.Namespace) -> tuple[Any, ...]:
+    """scikit-learn's digits: class labelled."""
+    data = load_digits()
+    images = (data.images[:, None] / 16).astype(np.float32)
+    return images, {"digit": data.target}, {"digit": ("digit",)}, {"digit": 6, "rest": 10}, None
+
+
+def speech(args: argparse.Namespace) -> tuple[Any, ...]:
+    """Spoken digits: digit and speaker labelled."""
+    data = np.load(args.speech)
+    factors = {"digit": data["f_digit"], "speaker": data["f_speaker"]}
+    labelled = {name: (name,) for name in factors}
+    sizes = {"digit": 6, "speaker": 6, "rest": 6}
+    return data["images"] / np.float32(255), factors, labelled, sizes, None
+
+
+def mice(args: argparse.Namespace) -> tuple[Any, ...]:
+    """Protein levels: genotype and behaviour labelled, split by animal."""
+    data = np.load(args.mice)
+    factors = {"genotype": data["f_genotype"], "behavior": data["f_behavior"]}
+    labelled = {name: (name,) for name in factors}
+    sizes = {"genotype": 4, "behavior": 4, "rest": 8}
+    return data["images"], factors, labelled, sizes, data["f_mouse"]
+
+
+EXTRA = {"faces": ("identity",), "photographs": ("eyes",)}  # factors without labels
+DATA = {each.__name__: each for each in (faces, photographs, digits, speech, mice)}
+
+
+FIRST_SCHEME = {"agreement": 0.0, "labelled_kl": 1.0, "swap_consistency": 0.0}
+SCHEMES: dict[str, dict[str, Any]] = {
+    "ungated": {},
+    "0.1": FIRST_SCHEME,
+    "gated": {},
+    "robust": {"robust_pairs": True},
+}
+
+
+def run(
+    name: str, scheme: str, multiple: float, seed: int, args: argparse.Namespace
+) -> dict[str, Any]:
+    """Train and evaluate one model."""
+    images, factors, labelled, sizes, groups = DATA[name](args)
+    rng = np.random.default_rng(seed)
+    groups = np.arange(len(images)) if groups is None else groups
+    names = np.unique(groups)
+    held_out = np.isin(groups, rng.choice(names, len(names) // 5, replace=False))
+    train_images, test_images = images[~held_out], images[held_out]
+    mean = train_images.mean(0)
+    mean_error = 0.5 * float(np.square(train_images - mean).sum() / len(train_images))
+    beta = RULE * mean_error * multiple if multiple else 1.0
+
+    torch.manual_seed(seed)
+    latent_dim, start = sum(sizes.values()), torch.from_numpy(mean)
+    if images.shape[1:] == (1, 32, 32):
+        networks = ConvEncoder(latent_dim), ConvDecoder(latent_dim, start)
+    else:
+        networks = MLPEncoder(latent_dim, start.numel()), MLPDecoder(latent_dim, start)
+    settings: dict[str, Any] = {
+        "input_dim": images.shape[1:], "latent_dim": latent_dim, "beta": beta
+    }  # fmt: skip
+    model: BetaVAE
+    data: Any
+    if scheme == "ungated":
+        model = BetaVAE(BetaVAEConfig(**settings), *networks)
+        data = BaseDataset(torch.from_numpy(train_images), torch.zeros(len(train_images)))
+        batch, callbacks = 2 * BATCH, []
+    else:
+        gating = {"partitions": sizes, "rest": ["rest"], **SCHEMES[scheme]}
+        model = GatedBetaVAE(GatedBetaVAEConfig(**settings, **gating), *networks)
+        labels = {
+            partition: np.stack([factors[factor][~held_out] for factor in chosen], axis=1)
+            for partition, chosen in labelled.items()
+        }
+        for values in labels.values():
+            wrong = np.flatnonzero(rng.random(len(values)) < args.wrong)
+            values[wrong] = values[rng.permutation(wrong)]
+        data = PairedDataset(train_images, model.partitions, labels)
+        batch, callbacks = BATCH, [] if scheme == "0.1" else [GatedSchedule()]
+    epochs = 20
+    rows = np.resize(np.arange(len(data)), args.steps // epochs * batch)
+    train(
+        model,
+        Subset(data, rows.tolist()),
+        args.output / "models",
+        epochs=epochs,
+        batch_size=batch,
+        learning_rate=LEARNING_RATE,
+        seed=seed,
+        callbacks=callbacks,
+    )
+
+    shown = [*(f for them in labelled.values() for f in them), *EXTRA.get(name, ())]
+    intended = {factor: partition for partition, them in labelled.items() for factor in them}
+    fit = train_images[:5_000], {f: factors[f][~held_out][:5_000] for f in shown}
+    test = test_images, {f: factors[f][held_out] for f in shown}
+    given = {"partitions": Partitions(sizes), "intended": intended, "test": test, "seed": seed}
+    sampled, means = (evaluate(model, *fit, codes=codes, **given) for codes in ("sample", "mean"))
+    return {
+        "data": name, "scheme": scheme, "multiple": multiple, "wrong": args.wrong, "seed": seed,
+        "steps": args.steps, "beta": beta, "mean_error": mean_error,
+        "error": sampled.reconstruction_error, "active": sampled.active_units,
+        "dimensions": latent_dim, "chance": sampled.chance, "intended": intended,
+        "D": sampled.disentanglement, "C": sampled.completeness,
+        "I": sampled.mean_informativeness, "leakage": sampled.leakage,
+        "sample": sampled.scores, "mean": means.scores,
+    }  # fmt: skip
+
+
+def at(line: dict[str, Any], place: str, codes: str = "sample") -> dict[str, float]:
+    """The scores of the labelled factors in their own, the worst other or the rest partition."""
+    found = {}
+    for factor, own in line["intended"].items():
+        others = [p for p in line["sample"] if p not in (own, "rest")]
+        where = {"own": [own], "other": others, "rest": ["rest"]}[place]
+        found[factor] = max((line[codes][p][factor] for p in where), default=math.nan)
+    return found
+
+
+def mean_of(runs: list[dict[str, Any]], place: str, codes: str = "sample") -> str:
+    """The mean over the runs for each factor."""
+    values = [at(line, place, codes) for line in runs]
+    means = {factor: np.mean([each[factor] for each in values]) for factor in values[0]}
+    return ", ".join("-" if np.isnan(mean) else f"{mean:.2f}" for mean in means.values())
+
+
+def table_of_schemes(lines: list[dict[str, Any]]) -> str:
+    """Means over the seeds, with beta by the rule; one row per data set, labels and scheme."""
+    rows = [
+        "| data: factors | model | own | other labelled | rest | means: own | other labelled "
+        "| rest | constant | error | D / C / I / leakage |",
+        "| " + " | ".join(["---"] * 11) + " |",
+    ]
+    for name, wrong, scheme in sorted_settings(lines, "data", "wrong", "scheme"):
+        runs = select(lines, data=name, wrong=wrong, scheme=scheme)
+        ungated = select(lines, data=name, wrong=0.0, scheme="ungated")
+        error = np.mean([run["error"] for run in runs])
+        ratio = error / np.mean([run["error"] for run in ungated]) if ungated else math.nan
+        figures = [np.mean([run[key] for run in runs]) for key in "DCI"]
+        figures.append(np.mean([np.mean(list(run["leakage"].values())) for run in runs]))
+        factors = ", ".join(runs[0]["intended"])
+        chance = [np.mean([run["chance"][f] for run in runs]) for f in runs[0]["intended"]]
+        cells = [
+            f"{name}: {factors}" + f", {wrong:.0%} wrong" * (wrong > 0),
+            f"{scheme} ({len(runs)})",
+            *(mean_of(runs, place) for place in ("own", "other", "rest")),
+            *(mean_of(runs, place, "mean") for place in ("own", "other", "rest")),
+            ", ".join(f"{value:.2f}" for value in chance),
+            f"{error:.2f} (x {ratio:.2f})",
+            " / ".join(f"{figure:.2f}" for figure in figures),
+        ]
+        rows.append("| " + " | ".join(cells) + " |")
+    return "\n".join(rows)
+
+
+def table_of_beta(lines: list[dict[str, Any]]) -> str:
+    """Means over the seeds, and in brackets the worst own score, of each multiple."""
+    rows = [
+        "| data (half squared error of the mean) | beta | multiple of the rule "
+        "| own partition | rest | constant | active units | error |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, multiple in sorted_settings(lines, "data", "multiple"):
+        runs = select(lines, data=name, multiple=multiple)
+        cells = []
+        for place in ("own", "rest", "chance"):
+            values = [run["chance"] if place == "chance" else at(run, place) for run in runs]
+            shown = []
+            for factor in runs[0]["intended"]:
+                found = [each[factor] for each in values]
+                worst = f" ({min(found):.2f})" if place == "own" else ""
+                shown.append(f"{factor} {np.mean(found):.2f}{worst}")
+            cells.append(", ".join(shown))
+        mean_error, beta, error, active = (
+            np.mean([run[key] for run in runs])
+            for key in ("mean_error", "beta", "error", "active")
+        )
+        rows.append(
+            f"| {name} ({mean_error:.1f}) | {beta:.3g} | {multiple or '1/rule'} "
+            f"| {' | '.join(cells)} | {active:.0f} of {runs[0]['dimensions']} | {error:.2f} |"
+        )
+    return "\n".join(rows)
+
+
+def select(lines: list[dict[str, Any]], **values: Any) -> list[dict[str, Any]]:
+    """The lines with these values."""
+    return [line for line in lines if all(line[key] == value for key, value in values.items())]
+
+
+def sorted_settings(lines: list[dict[str, Any]], *keys: str) -> list[tuple[Any, ...]]:
+    """The different settings, data sets and schemes in the order of this file."""
+    order = {name: place for place, name in enumerate((*DATA, *SCHEMES))}
+    settings = {tuple(line[key] for key in keys) for line in lines}
+    return sorted(settings, key=lambda each: [order.get(v, v or 9e9) for v in each])
+
+
+def main() -> None:
+    """Run what is missing, and print the table of all finished runs."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--table", choices=("schemes", "beta"), default="schemes")
+    parser.add_argument("--data-sets", nargs="+", choices=DATA, default=list(DATA))
+    parser.add_argument("--schemes", nargs="+", choices=SCHEMES, default=list(SCHEMES)[:3])
+    parser.add_argument("--multiples", nargs="+", type=float)
+    parser.add_argument("--wrong", type=float, default=0.0)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--steps", type=int, default=3_600)
+    parser.add_argument("--output", type=Path, default=Path("output/data_sets"))
+    for name in ("photographs", "speech", "mice"):
+        parser.add_argument(f"--{name}", type=Path)
+    args = parser.parse_args()
+    beta = args.table == "beta"
+    schemes = ["gated"] if beta else args.schemes
+    multiples = args.multiples or ([0.2, 1.0, 5.0, 0.0] if beta else [1.0])
+    args.output.mkdir(parents=True, exist_ok=True)
+    path = args.output / "data_sets.jsonl"
+    for seed, name, scheme, multiple in itertools.product(
+        args.seeds, args.data_sets, schemes, multiples
+    ):
+        if name in ("photographs", "speech", "mice") and getattr(args, name) is None:
+            continue
+        setting = {
+            "data": name, "scheme": scheme, "multiple": multiple, "wrong": args.wrong,
+            "seed": seed, "steps": args.steps,
+        }  # fmt: skip
+        if not select(read(path), **setting):
+            line = run(name, scheme, multiple, seed, args)
+            with path.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+    lines = select(read(path), steps=args.steps)
+    print(table_of_beta(select(lines, scheme="gated")) if beta else table_of_schemes(lines))
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The finished runs."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+if __name__ == "__main__":
+    main()
