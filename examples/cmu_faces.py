@@ -26,6 +26,7 @@ from torch.utils.data import Dataset, Subset
 from training import train
 
 from pythae_gated import GatedBetaVAE, GatedBetaVAEConfig, PairedDataset
+from pythae_gated.callbacks import GatedSchedule
 from pythae_gated.metrics import Evaluation, evaluate
 from pythae_gated.plots import reconstructions, save_png, swap_grid, traversals
 
@@ -121,16 +122,25 @@ def fit(
 ) -> BetaVAE:
     """Train the named model on the chosen photographs."""
     model, data, batch_size = prepare(name, images, factors, chosen, seed=seed)
-    train(model, output=output, seed=seed, **schedule(data, batch_size, steps))
+    settings = schedule(data, batch_size, steps)
+    if name == "gated":
+        settings["callbacks"] = [GatedSchedule()]
+    train(model, output=output, seed=seed, **settings)
     return model
 
 
 def prepare(
-    name: str, images: np.ndarray, factors: dict[str, np.ndarray], chosen: np.ndarray, *, seed: int
+    name: str,
+    images: np.ndarray,
+    factors: dict[str, np.ndarray],
+    chosen: np.ndarray,
+    *,
+    seed: int,
+    **options: Any,
 ) -> tuple[BetaVAE, Dataset, int]:
     """The untrained model, "ungated" or "gated", its training data and its batch size.
 
-    Both models decode the same number of images per step.
+    Both models decode the same number of images per step. Options are of the gated one's config.
     """
     scaled = torch.from_numpy(images[chosen]).float() / 255
     networks = make_networks(12, scaled.mean(0), CHANNELS, seed=seed)
@@ -138,7 +148,7 @@ def prepare(
         model = BetaVAE(BetaVAEConfig((1, 32, 32), latent_dim=12, beta=BETA), *networks)
         return model, BaseDataset(scaled, torch.ones(len(scaled))), 2 * BATCH
     config = GatedBetaVAEConfig(
-        (1, 32, 32), latent_dim=12, beta=BETA, partitions=PARTITIONS, rest=["rest"]
+        (1, 32, 32), latent_dim=12, beta=BETA, partitions=PARTITIONS, rest=["rest"], **options
     )
     gated = GatedBetaVAE(config, *networks)
     labels = {partition: factors[partition] for partition in ("pose", "person")}

@@ -22,6 +22,7 @@ from pythae.trainers.base_trainer import base_trainer
 from torch.nn.parallel import DistributedDataParallel
 
 from pythae_gated import GatedBetaVAE, GatedBetaVAEConfig, PairedDataset
+from pythae_gated.callbacks import GatedSchedule
 from pythae_gated.datasets import make_faces
 from pythae_gated.metrics import evaluate
 
@@ -75,7 +76,7 @@ def main() -> None:
         rank=rank,
         dist_backend="nccl" if on_gpu else "gloo",
     )
-    Trainer(model, pairs, training_config=training).train()
+    Trainer(model, pairs, training_config=training, callbacks=[GatedSchedule()]).train()
     if rank == 0:
         subset = {name: values[:5000] for name, values in factors.items()}
         print(evaluate(model, images[:5000], subset, intended=quickstart.INTENDED))

@@ -9,6 +9,7 @@ evaluates both, and saves the models, pictures and a report. Requires no downloa
 import argparse
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from pythae.samplers import GaussianMixtureSampler, GaussianMixtureSamplerConfig
 from training import train
 
 from pythae_gated import GatedBetaVAE, GatedBetaVAEConfig, PairedDataset
+from pythae_gated.callbacks import GatedSchedule
 from pythae_gated.datasets import make_faces
 from pythae_gated.metrics import compare, evaluate
 from pythae_gated.plots import save_png, swap_grid, traversals
@@ -52,7 +54,7 @@ def main() -> None:
     test_factors = {name: values[N_TRAIN:] for name, values in factors.items()}
     scaled = train_images.astype(np.float32) / 255  # Pythae itself does not divide by 255
     mean_image = torch.from_numpy(scaled.mean(0))
-    settings = {"learning_rate": LEARNING_RATE, "seed": args.seed}
+    settings: dict[str, Any] = {"learning_rate": LEARNING_RATE, "seed": args.seed}
 
     networks = make_networks(16, mean_image, seed=args.seed)
     ungated = BetaVAE(BetaVAEConfig((1, 32, 32), latent_dim=16, beta=BETA), *networks)
@@ -66,6 +68,7 @@ def main() -> None:
     )
     gated = GatedBetaVAE(config, *networks)
     pairs = PairedDataset(train_images, gated.partitions, label_pose_and_expression(train_factors))
+    settings["callbacks"] = [GatedSchedule()]
     gated_folder = train(gated, pairs, args.output, epochs=EPOCHS, batch_size=BATCH, **settings)
 
     gated = AutoModel.load_from_folder(str(gated_folder))  # as a later script would

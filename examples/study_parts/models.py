@@ -17,7 +17,7 @@ from pythae_gated.metrics import dci
 from study_parts import competitors
 from study_parts.faces import Faces
 from study_parts.remedies import REMEDIES
-from study_parts.runs import Run
+from study_parts.runs import FIRST_SCHEME, Run
 
 LATENT_DIM = sum(PARTITIONS.values())
 MMD_LAMBDA = 0.3
@@ -86,6 +86,7 @@ def make_model(run: Run, partitions: Partitions, data: Faces) -> torch.nn.Module
         model_class, config_class = BACKBONES[run.backbone]["gated"]
         model_class = REMEDIES.get(run.scheme, model_class)
         settings |= {"partitions": partitions.sizes, "rest": list(partitions.rest)}
+        settings |= FIRST_SCHEME
         settings["closed_partitions"] = "input" if run.scheme == "input" else "target"
     model = model_class(config_class(**settings), *networks)
     if run.backbone == "dip":

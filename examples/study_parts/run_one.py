@@ -23,7 +23,7 @@ from study_parts.competitors import GroupVAE
 from study_parts.faces import Faces, load_faces, training_data
 from study_parts.models import assign_dimensions, make_model
 from study_parts.remedies import REMEDIES
-from study_parts.runs import Run, Settings
+from study_parts.runs import FIRST_SCHEME, Run, Settings
 
 DECODES_PAIRS = ("target", "group", "ada", "match", *REMEDIES)  # two images per row
 WITHOUT_PARTITIONS = ("ungated", "ada")
@@ -138,7 +138,9 @@ def run_photographs(run: Run, settings: Settings, folder: Path, output: Path) ->
     held_out[order[run.seed :: 5]] = True
     started = time.perf_counter()
     name = "ungated" if run.scheme == "ungated" else "gated"
-    model, data, batch_size = cmu_faces.prepare(name, images, factors, ~held_out, seed=run.seed)
+    model, data, batch_size = cmu_faces.prepare(
+        name, images, factors, ~held_out, seed=run.seed, **FIRST_SCHEME
+    )
     if run.scheme == "group":
         model = GroupVAE(model.model_config, model.encoder, model.decoder, model.partitions)
     elif run.scheme in REMEDIES:

@@ -15,6 +15,8 @@ CLAIM = (  # scheme, what is labelled
     ("input", "rest"),
     ("input", "all"),
 )
+# The loss of version 0.1, which the first edition of the study is about.
+FIRST_SCHEME = {"agreement": 0.0, "labelled_kl": 1.0, "swap_consistency": 0.0}
 NOISE = 0.2  # share of wrong labels in the runs of "noise remedies"
 LEAKY_WEIGHT = 0.02  # of the KL; low enough for the rest to leak
 
