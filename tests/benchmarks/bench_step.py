@@ -3,7 +3,8 @@
 Run it as `python tests/benchmarks/bench_step.py`. Steps of both models alternate, and the median
 of their time ratios is shown: "input" on B pairs relative to the parent on B images, "target"
 on B pairs relative to the parent on 2 B images. Peak memory is the increase of a process's
-high-water mark over its first steps.
+high-water mark over its first steps. A second table has the cost of each term of "target"
+(the first has none of them).
 """
 
 import argparse
@@ -24,15 +25,28 @@ import pythae_gated
 
 INPUT_DIM, LATENT_DIM = (1, 28, 28), 12
 SIZES = {"pose": 4, "expression": 4, "identity": 4}
+NO_TERMS = {"agreement": 0.0, "labelled_kl": 1.0, "swap_consistency": 0.0}
+TERMS: dict[str, dict[str, Any]] = {
+    "no terms (0.1)": NO_TERMS,
+    "agreement": {**NO_TERMS, "agreement": 1.0},
+    "labelled KL": {**NO_TERMS, "labelled_kl": 0.3},
+    "swap consistency": {**NO_TERMS, "swap_consistency": 1.0},
+    "all (default)": {},
+    "all, robust pairs": {"robust_pairs": True},
+}
 CONFIGS = {"BetaVAE": "BetaVAEConfig", "INFOVAE_MMD": "INFOVAE_MMD_Config"}
 
 
-def make_step(name: str, batch_size: int, closed: str | None) -> Callable[[], None]:
+def make_step(
+    name: str, batch_size: int, closed: str | None, **options: Any
+) -> Callable[[], None]:
     """A step of Adam for the parent (`closed` None) or for the gated model."""
     torch.manual_seed(0)
     module: Any = models if closed is None else pythae_gated
     prefix = "" if closed is None else "Gated"
-    extra = {} if closed is None else {"partitions": SIZES, "closed_partitions": closed}
+    extra: dict[str, Any] = {}
+    if closed is not None:
+        extra = {"partitions": SIZES, "closed_partitions": closed, **(options or NO_TERMS)}
     config = getattr(module, prefix + CONFIGS[name])(INPUT_DIM, LATENT_DIM, **extra)
     model = getattr(module, prefix + name)(config)
     optimizer = torch.optim.Adam(model.parameters())
@@ -125,6 +139,16 @@ def main() -> None:
                 f"{memory[0]:.0f} / {memory[1]:.0f} |",
                 flush=True,
             )
+    print("\n| BetaVAE, batch | " + " | ".join(TERMS) + " |")
+    print("| " + " | ".join(["---"] * (len(TERMS) + 1)) + " |")
+    for size in (64, 256):
+        parent = make_step("BetaVAE", 2 * size, None)
+        steps = [
+            make_step("BetaVAE", size, "target", rest=["identity"], **options)
+            for options in TERMS.values()
+        ]
+        cells = [f"{ratio(step, parent, args.seconds):.2f}" for step in steps]
+        print(f"| {size} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":
