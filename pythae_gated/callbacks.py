@@ -215,27 +215,28 @@ class KLWarmup(TrainingCallback):
         logs["train_beta"] = self._beta
 
     def _warn(self, training_config: BaseTrainerConfig, model: Any) -> None:
-        if training_config.keep_best_on_train:
-            warnings.warn(
+        saved, epochs = getattr(model.model_config, "beta", self._full), training_config.num_epochs
+        for wrong, text in (
+            (
+                training_config.keep_best_on_train,
                 "Pythae will keep the epoch of lowest training loss, which may be an early one, "
                 "trained at a small beta. Give the trainer an eval_dataset and "
                 "keep_best_on_train=False",
-                stacklevel=3,
-            )
-        if self.epochs >= training_config.num_epochs:
-            warnings.warn(
-                f"a warm-up of {self.epochs} epochs in a training of "
-                f"{training_config.num_epochs}: no epoch reaches the full beta of {self._full}",
-                stacklevel=3,
-            )
-        saved = getattr(model.model_config, "beta", self._full)
-        if saved != self._full:
-            warnings.warn(
+            ),
+            (
+                self.epochs >= epochs,
+                f"a warm-up of {self.epochs} epochs in a training of {epochs}: no epoch reaches "
+                f"the full beta of {self._full}",
+            ),
+            (
+                saved != self._full,
                 f"the model's beta is {self._full} and its config's {saved}: the warm-up ends at "
                 "the former, a saved model reloads with the latter. After an interrupted "
                 f"warm-up, set model.beta = {saved} first",
-                stacklevel=3,
-            )
+            ),
+        ):
+            if wrong:
+                warnings.warn(text, stacklevel=3)
 
 
 class GatedSchedule(TrainingCallback):
@@ -275,7 +276,6 @@ class GatedSchedule(TrainingCallback):
             if not isinstance(share, Real) or not 0 <= share < 1:
                 raise ValueError(f"{name}={share!r}: expected a share of the steps, below 1")
         self.warmup, self.decay, self.finish = warmup, decay, finish
-        self._hook: Any = None
 
     def on_train_begin(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
         """Watch for the optimizer, which Pythae does not pass to callbacks."""
@@ -285,7 +285,6 @@ class GatedSchedule(TrainingCallback):
                 f"GatedSchedule is for gated models, and {type(self._model).__name__} is not one; "
                 "leave it out"
             )
-        self._stop_watching()
         self._hook = register_optimizer_step_pre_hook(self._find_optimizer)
 
     def on_train_step_begin(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
@@ -297,7 +296,7 @@ class GatedSchedule(TrainingCallback):
 
     def on_train_step_end(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
         """Count a batch."""
-        self._stop_watching()
+        self._hook.remove()
         self._set_step(self._step + 1)
 
     def on_eval_step_begin(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
@@ -306,7 +305,6 @@ class GatedSchedule(TrainingCallback):
 
     def on_train_end(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
         """Leave the model as it was."""
-        self._stop_watching()
         self._model.regularizer_scale, self._model.decoder_only = 1.0, False
 
     def _set_step(self, step: int) -> None:
@@ -341,11 +339,6 @@ class GatedSchedule(TrainingCallback):
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         for group, rate in zip(optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate
-
-    def _stop_watching(self) -> None:
-        if self._hook is not None:
-            self._hook.remove()
-            self._hook = None
 
 
 def _beta_of(model: nn.Module) -> float:

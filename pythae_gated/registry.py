@@ -67,33 +67,19 @@ def registered_config(model_class: type) -> Any:
 def hub_card(model: Any, hf_hub_path: str) -> Iterator[None]:
     """Let Pythae upload a card that names our package and the model's partitions."""
     before = base_model.model_card_template
-    base_model.model_card_template = _CARD.format(
-        name=model.model_name, path=hf_hub_path, partitions=getattr(model, "partitions", "none")
+    card = before.replace("- pythae\n", "- pythae\n- pythae-gated\n")
+    card = card.replace(
+        "trained with pythae", f"({model.model_name}) was trained with pythae-gated"
+    )
+    card = card.replace(">>> from", ">>> import pythae_gated\n>>> from")
+    card = card.replace("your_hf_username/repo_name", hf_hub_path)
+    base_model.model_card_template = (
+        f"{card}\nPartitions: {getattr(model, 'partitions', 'none')}\n"
     )
     try:
         yield
     finally:
         base_model.model_card_template = before
-
-
-_CARD = """---
-language: en
-tags:
-- pythae
-- pythae-gated
-license: apache-2.0
----
-
-### Downloading this model from the Hub
-This {name} was trained with pythae and pythae-gated. Import pythae_gated, then reload it:
-```python
->>> import pythae_gated
->>> from pythae.models import AutoModel
->>> model = AutoModel.load_from_hf_hub(hf_hub_path="{path}")
-```
-
-Partitions of the latent space: {partitions}
-"""
 
 
 def _descendants(cls: type) -> Iterator[type]:

@@ -118,15 +118,13 @@ class TargetScheme:
         if self._weights is not None:
             recon_x, scale = scale_gradient(recon_x, self._weights), scale * self._weights
         if self._weights is not None or scale != 1:
-            codes = tuple(_scale(value, scale, n) for value in codes)
-            kwargs = {name: _scale(value, scale, n) for name, value in kwargs.items()}
+            codes, kwargs = _map_rows(codes, kwargs, n, lambda rows: scale_gradient(rows, scale))
         if getattr(loss, "__func__", None) in _MEANS_OVER_IMAGES:
             joint: tuple[Any, ...] = loss(recon_x, x, *codes, **kwargs)
             return joint
 
         def direction(codes_of: int, image_of: int) -> Any:
-            own = [_half(value, codes_of, n) for value in codes]
-            named = {name: _half(value, codes_of, n) for name, value in kwargs.items()}
+            own, named = _map_rows(codes, kwargs, n, lambda rows: rows.chunk(2)[codes_of])
             return loss(recon_x.chunk(2)[image_of], x.chunk(2)[image_of], *own, **named)
 
         terms = zip(direction(0, 1), direction(1, 0), strict=True)
@@ -177,15 +175,13 @@ def _gated(encoder: nn.Module, mask: Tensor) -> Callable[..., Any]:
     return encode_gated
 
 
-def _half(value: Any, which: int, n: int) -> Any:
-    """The first or second half of a tensor of 2n rows; any other value as it is."""
-    if isinstance(value, Tensor) and value.ndim > 0 and len(value) == 2 * n:
-        return value.chunk(2)[which]
-    return value
+def _map_rows(
+    codes: tuple[Any, ...], named: dict[str, Any], n: int, change: Callable[[Tensor], Tensor]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Change all tensors of 2n rows among the arguments of a loss, and keep other values."""
 
+    def changed(value: Any) -> Any:
+        is_rows = isinstance(value, Tensor) and value.ndim > 0 and len(value) == 2 * n
+        return change(value) if is_rows else value
 
-def _scale(value: Any, scale: Tensor | float, n: int) -> Any:
-    """Scale the gradient of a tensor of 2n rows; any other value as it is."""
-    if isinstance(value, Tensor) and value.ndim > 0 and len(value) == 2 * n:
-        return scale_gradient(value, scale)
-    return value
+    return tuple(map(changed, codes)), {name: changed(value) for name, value in named.items()}
