@@ -1,6 +1,6 @@
 """A trained VAE applied to data: batched, checked, in eval mode and without gradient."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from numbers import Integral
 from typing import Any
@@ -67,6 +67,20 @@ def posterior(
             means.append(_to_cpu(output["embedding"]))
             log_vars.append(_to_cpu(output["log_covariance"]))
     return torch.cat(means), torch.cat(log_vars)
+
+
+def sample_posterior(
+    encoded: Sequence[Tensor],  # (N, L), (N, L)
+    generator: torch.Generator | None = None,
+) -> Tensor:  # (N, L)
+    """One sample of each posterior, mu + exp(log_var / 2) eps with eps ~ N(0, I).
+
+    Args:
+        encoded: Means and log-variances on the CPU, as from `posterior`.
+        generator: A generator on the CPU; None is torch's global one.
+    """
+    means, log_vars = encoded
+    return means + torch.exp(log_vars / 2) * torch.randn(means.shape, generator=generator)
 
 
 def decode(
