@@ -58,6 +58,7 @@ class EvaluationCallback(TrainingCallback):
     `eval_share_PARTITION_FACTOR`    share of the factor's importance that lies in it, 0 to 1
     `eval_alignment`                 mean share in the assigned partition (`intended`)
     `eval_leakage`                   mean of `leakage`, from 0 to 1 (`intended`)
+    `eval_leakage_of_means`          the same from posterior means, if codes are samples
     `eval_reconstruction_error`      half the squared error, summed over an image's pixels
     `eval_kl`, `eval_kl_PARTITION`   KL in nats, of all dimensions and of the partition
     ===============================  ========================================================
@@ -367,9 +368,9 @@ def _figures(found: Evaluation) -> dict[str, float]:
         *((f"kl_{name}", value) for name, value in found.kl_by_partition.items()),
         *((f"informativeness_{name}", value) for name, value in found.informativeness.items()),
     ]
-    if found.intended:
-        for name in ("alignment", "leakage"):
-            figures.append((name, fmean(getattr(found, name).values())))
+    for name in ("alignment", "leakage", "leakage_of_means"):
+        if values := getattr(found, name):
+            figures.append((name, fmean(values.values())))
     for kind, table in (("score", found.scores), ("share", found.share)):
         for name, row in table.items():
             figures += [(f"{kind}_{name}_{factor}", value) for factor, value in row.items()]

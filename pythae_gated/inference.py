@@ -70,6 +70,20 @@ def posterior(
     return torch.cat(means), torch.cat(log_vars)
 
 
+def sample_posterior(
+    encoded: Sequence[Tensor],  # (N, L), (N, L)
+    generator: torch.Generator | None = None,
+) -> Tensor:  # (N, L)
+    """One sample of each posterior, mu + exp(log_var / 2) eps with eps ~ N(0, I).
+
+    Args:
+        encoded: Means and log-variances on the CPU, as from `posterior`.
+        generator: A generator on the CPU; None is torch's global one.
+    """
+    means, log_vars = encoded
+    return means + torch.exp(log_vars / 2) * torch.randn(means.shape, generator=generator)
+
+
 def decode(
     model: nn.Module,
     z: Tensor,  # (N, L)

@@ -153,7 +153,15 @@ def test_an_ungated_model_is_evaluated_with_given_partitions(tmp_path):
     make_trainer(model, [callback], tmp_path, epochs=1).train()
     last = read(tmp_path / "evaluation.jsonl")[-1]
     assert {"eval_share_a_pose", "eval_share_b_light"} <= last.keys()
-    assert "eval_alignment" not in last
+    assert not {"eval_alignment", "eval_leakage", "eval_leakage_of_means"} & last.keys()
+
+
+def test_leakage_of_means_is_logged_beside_that_of_samples(tmp_path):
+    callback = make_evaluation()
+    make_trainer(make_model(), [callback], tmp_path, epochs=1).train()
+    last, found = read(tmp_path / "evaluation.jsonl")[-1], callback.evaluations[1]
+    assert last["eval_leakage"] == found.leakage["pose"]
+    assert last["eval_leakage_of_means"] == found.leakage_of_means["pose"]
 
 
 def test_a_second_run_is_appended_to_the_users_file(tmp_path):

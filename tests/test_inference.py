@@ -192,6 +192,18 @@ class TestEmbedAndSwap:
         }
         assert torch.equal(torch.cat(list(parts.values()), 1), model.encoder(x).embedding)
 
+    def test_embed_partitions_samples_on_demand(self, model):
+        x = torch.rand(1, 1, 4, 4).expand(4000, -1, -1, -1)
+        torch.manual_seed(3)
+        z = torch.cat(list(model.embed_partitions(x, sample=True).values()), 1)
+        posterior = model.encoder(x[:1])
+        assert not z.requires_grad
+        assert torch.allclose(z.mean(0), posterior.embedding[0], atol=0.1)
+        assert torch.allclose(z.std(0), torch.exp(posterior.log_covariance[0] / 2), rtol=0.1)
+        torch.manual_seed(3)
+        again = model.embed_partitions(x, sample=True)
+        assert torch.equal(torch.cat(list(again.values()), 1), z)
+
     def test_swap_takes_one_partition_from_the_other(self, model):
         a, b = torch.rand(3, 1, 4, 4), torch.rand(3, 1, 4, 4)
         mu_a, mu_b = model.encoder(a).embedding, model.encoder(b).embedding

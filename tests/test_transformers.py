@@ -3,13 +3,16 @@ import pytest
 import torch
 from pythae.models import AE, AEConfig, BetaVAE, BetaVAEConfig
 from sklearn.base import clone
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
 from pythae_gated import GatedBetaVAE, GatedBetaVAEConfig, PartitionError
 from pythae_gated.transformers import PartitionTransformer
+from tests.support.pixels import make_pixel_vae
 
 SIZES = {"pose": 2, "identity": 3}
 
@@ -35,7 +38,7 @@ def images():
 )
 def test_gives_the_means_of_what_is_kept(model, images, keep, kept):
     codes = model.embed_partitions(images)
-    transformer = PartitionTransformer(model, keep, batch_size=7).fit(images)
+    transformer = PartitionTransformer(model, keep, batch_size=7, codes="mean").fit(images)
     found = transformer.transform(images)
     expected = np.concatenate([codes[name].numpy() for name in kept], axis=1)
     names = [f"{name}{i}" for name in kept for i in range(SIZES[name])]
@@ -57,16 +60,17 @@ def test_a_classifier_sees_the_chosen_partition_alone(model, images):
     labels[:2] = [False, True]  # whatever the codes, there are two classes
     scores = {}
     for name in SIZES:
-        pipeline = make_pipeline(PartitionTransformer(model, name), LogisticRegression(C=1e6))
+        codes = PartitionTransformer(model, name, codes="mean")
+        pipeline = make_pipeline(codes, LogisticRegression(C=1e6))
         scores[name] = cross_val_score(pipeline, images, labels, cv=3).mean()
     assert scores["pose"] > scores["identity"]
 
 
 def test_clones_and_shows_its_settings(model, images):
-    transformer = PartitionTransformer(model, "pose", batch_size=9).fit(images)
+    transformer = PartitionTransformer(model, "pose", batch_size=9, random_state=5).fit(images)
     again = clone(transformer)
     assert again.get_params()["keep"] == "pose"
-    assert again.batch_size == 9
+    assert (again.batch_size, again.codes, again.random_state) == (9, "sample", 5)
     with pytest.raises(NotFittedError, match="not fitted"):
         again.transform(images)
     np.testing.assert_array_equal(
@@ -87,6 +91,7 @@ def test_an_ungated_model_takes_partitions(images):
         ({"keep": ()}, PartitionError, "name at least one of the partitions pose, identity"),
         ({"partitions": {"pose": 3}}, PartitionError, "sum to 3"),
         ({"batch_size": 0}, ValueError, "batch_size=0: expected at least 1"),
+        ({"codes": "median"}, ValueError, 'codes=\'median\': expected "sample" or "mean"'),
     ],
 )
 def test_bad_arguments(model, images, arguments, error, match):
@@ -106,3 +111,61 @@ def test_bad_images(model, images):
 def test_an_autoencoder_is_refused(images):
     with pytest.raises(TypeError, match="AE returns no log_covariance"):
         PartitionTransformer(AE(AEConfig((1, 4, 4), 5))).fit(images)
+
+
+class TestSamples:
+    """The posterior's means are the four pixels, its standard deviation is 1."""
+
+    SIZES = {"pose": 1, "rest": 3}  # noqa: RUF012
+
+    @pytest.fixture
+    def hidden(self):
+        """600 images sorted by label, which they show in the fifth digit only."""
+        labels = np.repeat([0, 1, 2], 200)
+        images = np.random.default_rng(0).random((600, 1, 2, 2), dtype=np.float32) * 1e-6
+        return images + np.float32(1e-5) * labels[:, None, None, None].astype(np.float32), labels
+
+    def transform(self, images, **arguments):
+        return PartitionTransformer(make_pixel_vae(), None, **arguments).fit_transform(images)
+
+    def test_are_of_the_posterior(self):
+        images = np.zeros((5000, 1, 2, 2), dtype=np.float32)
+        images[:, 0, 0] = 3, -2
+        codes = self.transform(images)
+        assert codes.shape == (5000, 4)
+        np.testing.assert_allclose(codes.mean(axis=0), [3, -2, 0, 0], atol=0.06)
+        np.testing.assert_allclose(np.cov(codes.T), np.eye(4), atol=0.08)
+
+    def test_are_the_same_for_the_same_images_and_seed(self, hidden):
+        images, _ = hidden
+        first = self.transform(images)
+        state = torch.get_rng_state()
+        assert (self.transform(images) == first).all()
+        assert (torch.get_rng_state() == state).all()
+        assert np.abs(self.transform(images, random_state=1) - first).mean() > 0.9
+        unseeded = [self.transform(images, random_state=None) for _ in range(2)]
+        assert np.abs(unseeded[0] - unseeded[1]).mean() > 0.9
+
+    def test_hide_what_a_classifier_reads_from_means(self, hidden):
+        images, labels = hidden
+        model, forest = make_pixel_vae(), RandomForestClassifier(50, random_state=0)
+        scores = {}
+        for codes in ("sample", "mean"):
+            transformer = PartitionTransformer(model, "rest", self.SIZES, codes=codes)
+            pipeline = make_pipeline(transformer, forest)
+            scores[codes] = cross_val_score(pipeline, images, labels, cv=3).mean()
+        assert scores["mean"] == 1
+        assert scores["sample"] < 0.42  # chance is 1/3, of 600
+
+    def test_rows_of_two_sets_do_not_share_their_noise(self, hidden):
+        """With equal noise, the nearest neighbour of each image would be the one of its label."""
+        images, labels = hidden
+        pipeline = make_pipeline(
+            PartitionTransformer(make_pixel_vae(), "rest", self.SIZES), KNeighborsClassifier(1)
+        )
+        pipeline.fit(images[::2], labels[::2])
+        assert pipeline.score(images[1::2], labels[1::2]) < 0.45
+
+    def test_of_single_images_differ(self, hidden):
+        images, _ = hidden
+        assert np.ptp([self.transform(image[None])[0, 0] for image in images[:20]]) > 1

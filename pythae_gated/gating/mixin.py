@@ -195,14 +195,26 @@ class GatedMixin(_Parent):
     def embed_partitions(
         self,
         x: Images,  # (N, *input_dim)
+        *,
+        sample: bool = False,
     ) -> dict[str, Tensor]:  # name -> (N, L_k)
-        """The posterior means of images, by partition. Without gradient, in eval mode.
+        """The codes of images, by partition. Without gradient, in eval mode.
+
+        Means give the most precise reconstructions and nearest neighbours. Use samples if a
+        factor must not be recoverable from the partitions of others: a classifier reads from
+        means even differences far below the noise of the posterior, which samples hide.
+
+        Args:
+            x: Images.
+            sample: Whether to sample the posterior, with torch's global generator; False: its
+                means.
 
         Raises:
             ValueError: If the images have another shape than the model's, or contain NaN.
         """
-        means = inference.posterior(self, x, name="x")[0]
-        return self.partitions.split(inference.to_device_of(self, means))
+        encoded = inference.posterior(self, x, name="x")
+        z = inference.sample_posterior(encoded) if sample else encoded[0]
+        return self.partitions.split(inference.to_device_of(self, z))
 
     def swap(
         self,

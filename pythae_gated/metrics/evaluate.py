@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Mapping
+from itertools import permutations
 from typing import Any, Literal
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 
 from pythae_gated.datasets.images import ImageReader, Images, open_images
-from pythae_gated.inference import decode, posterior, resolve_partitions
+from pythae_gated.inference import decode, posterior, resolve_partitions, sample_posterior
 from pythae_gated.metrics.dci import dci
 from pythae_gated.metrics.evaluation import ACTIVE, Evaluation
 from pythae_gated.metrics.factor_vae import factor_vae_score
@@ -55,8 +56,10 @@ def evaluate(
             model's own, or all dimensions as one partition, `"latent"`.
         intended: Factor -> the partition assigned to it, for alignment and leakage.
         codes: `"sample"` takes mu + exp(log_var / 2) eps, `"mean"` takes mu. Samples are the
-            fairer choice: the mean of a collapsed dimension may still predict a label from its
-            third decimal.
+            fairer choice: from means, a label is predicted even if its differences are far below
+            the noise of the posterior. Leakage is measured on samples and on means: the former
+            holds where sampled codes are used so that a factor cannot be recovered, the latter
+            where means are, for reconstruction or nearest neighbours.
         draws: Posterior samples per image, at least 1; use several if images are few. Samples of
             one image are never on both sides of the split. `"mean"` uses one.
         test: Images and factors to test on. None holds out a random quarter of the images.
@@ -75,7 +78,9 @@ def evaluate(
     Warns:
         UserWarning: If a factor takes a single value (it is left out), a class is only in the
             images to test, a value of `unknown` occurs in no label, or in several factors
-            although `unknown` is not a mapping, or all units of a partition have collapsed.
+            although `unknown` is not a mapping, one discrete factor determines another (a mouse
+            its genotype) and is not split by `groups`, or all units of a partition have
+            collapsed.
 
     Reference:
         Eastwood and Williams, "A Framework for the Quantitative Evaluation of Disentangled
@@ -118,21 +123,25 @@ def evaluate(
     draws = draws if codes == "sample" else 1
     generator = torch.Generator().manual_seed(seed)
     sides = [side.take(np.tile(np.arange(len(side.codes)), draws)) for side in (fitted, tested)]
-    samples = [_sample(side.codes, generator) for side in sides]
+    posteriors = [torch.from_numpy(side.codes).unbind(1) for side in sides]
+    samples = [sample_posterior(each, generator).numpy() for each in posteriors]
     fit_z, test_z = samples if codes == "sample" else [side.codes[:, 0] for side in sides]
     train, held_out = (fit_z, sides[0].columns), (test_z, sides[1].columns)
-    test_means = tested.codes[:, 0], tested.columns
+    means = [(side.codes[:, 0], side.columns) for side in (fitted, tested)]
     given: dict[str, Any] = {"test": held_out, "seed": seed}
     overall = dci(*train, **given)
+    _warn_of_nesting(fitted, tested)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "factor .* has .* classes")  # dci has warned
         by_partition = partition_scores(*train, parts, draws=draws, **given)
         leaks = leakage(*train, parts, assigned, **given)
+        others = assigned if codes == "sample" else {}
+        of_means = leakage(*means[0], parts, others, test=means[1], seed=seed)
         metrics = {
             "mig": _score_of(mig, *held_out),
             "sap": _score_of(sap, *train, **given),
             "modularity": _score_of(modularity, *held_out),
-            "factor_vae_score": _score_of(factor_vae_score, *test_means, seed=seed),
+            "factor_vae_score": _score_of(factor_vae_score, *means[1], seed=seed),
         }
 
     def as_dict(table: Array) -> dict[str, dict[str, float]]:  # (K, F)
@@ -152,6 +161,7 @@ def evaluate(
         scores=as_dict(by_partition.scores),
         p_values=as_dict(by_partition.p_values),
         leakage=leaks,
+        leakage_of_means=of_means,
         metrics=metrics,
         reconstruction_error=_mean_error(model, images, samples[1], batch_size),
         kl=(mu.square() + log_var.exp() - 1 - log_var).mean(dim=0).div(2).numpy(),
@@ -166,12 +176,6 @@ def evaluate(
 def _encode(model: nn.Module, images: ImageReader, batch_size: int) -> Array:
     """Mean and log-variance of the posterior of each image, (N, 2, L)."""
     return torch.stack(posterior(model, images, batch_size), dim=1).numpy()
-
-
-def _sample(encoded: Array, generator: torch.Generator) -> Array:  # (N, 2, L) -> (N, L)
-    mu, log_var = torch.from_numpy(encoded).unbind(1)
-    noise = torch.randn(mu.shape, generator=generator)
-    return (mu + torch.exp(log_var / 2) * noise).numpy()
 
 
 def _names_to_evaluate(fitted: LabelledCodes, tested: LabelledCodes) -> list[str]:
@@ -195,6 +199,19 @@ def _warn_of_collapse(mean_variance: Array, partitions: Partitions) -> None:
             warnings.warn(
                 f"{name} encodes nothing: the posterior means of all its dimensions are constant "
                 "(posterior collapse); lower beta, or warm it up with KLWarmup",
+                stacklevel=3,
+            )
+
+
+def _warn_of_nesting(fitted: LabelledCodes, tested: LabelledCodes) -> None:
+    """Warn if factors are nested, unless groups (or `test`) keep the values of the finer apart."""
+    sides = zip(fitted.factors, tested.factors, strict=True)
+    for (fine, held_out), (coarse, _) in permutations(sides, 2):
+        if fine.determines(coarse) and np.isin(held_out.known_values, fine.known_values).any():
+            a, b = fine.name, coarse.name
+            warnings.warn(
+                f"factor {a!r} determines {b!r}, so {b!r} is predicted from any partition that "
+                f"encodes {a!r}; to score {b!r} itself, set groups= to the labels of {a!r}",
                 stacklevel=3,
             )
 

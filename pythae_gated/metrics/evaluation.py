@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -61,6 +61,8 @@ class Evaluation:
         draws: Samples per image.
         fitted_images: Number of images that the estimators were fitted on.
         tested_images: Number of held-out images.
+        leakage_of_means: As `leakage`, from posterior means; empty if `codes` is "mean", and in
+            files of version 0.1. Means reveal factors that the noise hides in samples.
     """
 
     partitions: _Sizes
@@ -83,6 +85,7 @@ class Evaluation:
     draws: int
     fitted_images: int
     tested_images: int
+    leakage_of_means: dict[str, float] = field(default_factory=dict)
 
     @property
     def factors(self) -> tuple[str, ...]:
@@ -155,8 +158,8 @@ class Evaluation:
             ["all", *map(_two_digits, self.informativeness.values())],
             ["chance", *map(_two_digits, self.chance.values())],
         ]
-        if self.intended:
-            last.append(["leakage", *map(_two_digits, map(self.leakage.get, self.factors))])
+        for name, leak in (("leakage", self.leakage), ("of means", self.leakage_of_means)):
+            last += [[name, *map(_two_digits, map(leak.get, self.factors))]] * bool(leak)
         blocks = [
             ["", *_table([["factor", *self.factors], ["score", *kinds]])],
             ["importance in", *_table(shares)],
@@ -173,9 +176,9 @@ class Evaluation:
     def _model_lines(self) -> list[str]:
         whole = {"disentanglement": self.disentanglement, "completeness": self.completeness}
         whole["informativeness"] = self.mean_informativeness
-        if self.intended:
-            whole["alignment"] = float(np.mean(list(self.alignment.values())))
-            whole["leakage"] = float(np.mean(list(self.leakage.values())))
+        for name in ("alignment", "leakage", "leakage_of_means"):
+            if values := getattr(self, name):
+                whole[name.replace("_", " ")] = float(np.mean(list(values.values())))
         kl = ", ".join(f"{name} {nats:.1f}" for name, nats in self.kl_by_partition.items())
         draws = f", {self.draws} per image" if self.draws > 1 else ""
         return [
@@ -225,6 +228,7 @@ def _results(found: Evaluation) -> dict[str, str]:
     numbers: dict[str, float | None] = {
         **{f"share of {f} in {found.intended[f]}": v for f, v in found.alignment.items()},
         **{f"leakage of {factor}": leak for factor, leak in found.leakage.items()},
+        **{f"leakage of {f}, means": leak for f, leak in found.leakage_of_means.items()},
         **{f"score of {factor}": score for factor, score in found.informativeness.items()},
         "disentanglement": found.disentanglement,
         "completeness": found.completeness,

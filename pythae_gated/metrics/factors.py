@@ -50,6 +50,31 @@ class Factor:
         check_values(self if self.discrete else binned)
         return binned
 
+    def determines(self, other: "Factor") -> bool:
+        """Whether each value occurs with a single value of the other factor, and not by accident.
+
+        As a mouse has one genotype. False unless both are discrete, and this factor has more
+        values than the other and on average at least two rows for each; False also if random
+        values of the other could agree as well with a probability of 0.01 or more.
+
+        Example:
+            >>> labels = np.arange(40)
+            >>> known = np.ones(40, dtype=bool)
+            >>> mouse = Factor("mouse", labels % 10, known, True)
+            >>> mouse.determines(Factor("genotype", labels % 2, known, True))
+            True
+            >>> mouse.determines(Factor("cage", labels % 3, known, True))
+            False
+        """
+        both = self.known & other.known
+        values, at = np.unique(self.values[both], return_inverse=True)
+        others, other_at = np.unique(other.values[both], return_inverse=True)
+        repeats, pairs = len(at) - len(values), at * len(others) + other_at
+        nested = 1 < len(others) < len(values) == len(np.unique(pairs)) <= repeats
+        # A random repetition agrees with the first occurrence at most as often as the mode occurs.
+        mode = np.bincount(other_at, minlength=1).max() / max(1, len(at))
+        return self.discrete and other.discrete and nested and bool(mode**repeats < 0.01)
+
     def take(self, rows: Array) -> "Factor":
         """The same factor in these rows."""
         return replace(self, values=self.values[rows], known=self.known[rows])

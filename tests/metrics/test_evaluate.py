@@ -20,6 +20,7 @@ from pythae_gated.metrics import (
     sap,
 )
 from pythae_gated.partitions import Partitions
+from tests.support.pixels import make_pixel_vae
 
 SIZES = {"pose": 2, "person": 2}
 LOG_VAR = -4.0
@@ -281,6 +282,68 @@ class TestLabels:
             evaluate(model, *data, partitions=SIZES, intended={"yaw": ["pose", "person"]})
 
 
+class TestLeakageOfMeans:
+    @pytest.fixture
+    def hidden(self):
+        """Both factors are in the fifth digit of the rest, whose noise has a deviation of 1."""
+        rng = np.random.default_rng(0)
+        images = rng.uniform(size=(800, 1, 2, 2)).astype(np.float32)
+        yaw, person = rng.uniform(size=800), rng.integers(0, 4, 800)
+        images[:, 0, 0] = np.stack([20 * yaw, 20 * person], axis=1)
+        images[:, 0, 1] = 1e-5 * np.stack([yaw, person], axis=1)
+        given = {"partitions": {"yaw": 1, "person": 1, "rest": 2}}
+        given["intended"] = {"yaw": "yaw", "person": "person"}
+        return make_pixel_vae(log_var=0.0), images, {"yaw": yaw, "person": person}, given
+
+    def test_noise_hides_what_means_reveal(self, hidden):
+        model, images, factors, given = hidden
+        found = evaluate(model, images, factors, **given)
+        assert found.leakage["yaw"] == 0
+        assert found.leakage["person"] < 0.05
+        assert found.leakage_of_means == {"yaw": pytest.approx(1, abs=0.01), "person": 1}
+        assert "leakage of means 1.00" in found.summary()
+        assert found.to_dict()["leakage_of_means"] == found.leakage_of_means
+
+    @pytest.mark.parametrize("draws", [1, 3])
+    def test_is_what_an_evaluation_of_means_calls_leakage(self, hidden, draws):
+        model, images, factors, given = hidden
+        sampled = evaluate(model, images, factors, draws=draws, **given)
+        means = evaluate(model, images, factors, codes="mean", **given)
+        assert sampled.leakage_of_means == means.leakage
+        assert means.leakage_of_means == {}
+        assert "of means" not in means.summary()
+
+    def test_nothing_without_assigned_factors(self, model, data):
+        assert evaluate(model, *data).leakage_of_means == {}
+
+
+class TestNestedFactors:
+    @pytest.fixture
+    def cohort(self, data):
+        mouse = np.random.default_rng(0).integers(0, 12, 800)
+        return data[0], {"mouse": mouse, "genotype": np.array(["wild", "mutant"])[mouse % 2]}
+
+    def test_are_warned_of_once(self, model, cohort):
+        with pytest.warns(UserWarning, match="'mouse' determines 'genotype'.*set groups=") as all_:
+            evaluate(model, *cohort)
+        assert len(all_) == 1
+
+    def test_unless_the_split_is_by_the_finer_one(self, model, cohort):
+        images, factors = cohort
+        with pytest.warns(UserWarning, match=".*") as caught:
+            evaluate(model, images, factors, groups=factors["mouse"])
+        (only,) = caught
+        assert "'mouse' has 3 classes in the rows to test" in str(only.message)
+        evaluate(model, images, {"genotype": factors["genotype"]}, groups=factors["mouse"])
+
+    def test_are_found_where_both_are_known(self, model, cohort):
+        images, factors = cohort
+        genotype = factors["genotype"].astype(object)
+        genotype[::2] = None
+        with pytest.warns(UserWarning, match="'mouse' determines 'genotype'"):
+            evaluate(model, images, {**factors, "genotype": genotype})
+
+
 def test_a_collapsed_partition_is_warned_of(model, data):
     images = data[0].copy()
     images[:, 0, 0] = 0.5
@@ -301,7 +364,9 @@ class TestPrinting:
         text = str(found)
         heading, names, yaw, person = text.splitlines()[:4]
         assert found.summary() == text
-        assert names.split() == ["factor", "score", *SIZES, *SIZES, "all", "chance", "leakage"]
+        last = ["all", "chance", "leakage", "of", "means"]
+        assert names.split() == ["factor", "score", *SIZES, *SIZES, *last]
+        assert "leakage" not in evaluate(model, *data).summary()
         assert yaw.split()[:2] == ["yaw", "R2"]
         assert person.count("*") == 2
         assert heading.index("importance") == names.index("pose")
@@ -366,6 +431,18 @@ class TestKeeping:
         assert again.partitions == found.partitions
         assert again.importance.tolist() == found.importance.tolist()
 
+    def test_a_file_without_leakage_of_means_loads(self, model, data, tmp_path):
+        found = evaluate(model, *data, partitions=SIZES, intended={"yaw": "pose"})
+        old = found.to_dict()
+        del old["leakage_of_means"]
+        path = tmp_path / "old.json"
+        path.write_text(json.dumps(old))
+        again = Evaluation.load(path)
+        assert again.leakage == found.leakage
+        assert again.leakage_of_means == {}
+        assert "leakage" in again.summary()
+        assert "of means" not in again.summary()
+
     @pytest.mark.parametrize("text", ["{}", "[]", "no JSON", '{"partitions": {"a": 1}}'])
     def test_another_file_is_refused_by_name(self, text, tmp_path):
         path = tmp_path / "other.json"
@@ -380,6 +457,7 @@ class TestKeeping:
         assert table[0].split() == ["first", "second"]
         rows = {label: cells for label, *cells in (re.split("  +", line) for line in table[1:])}
         assert rows["share of yaw in pose"] == [f"{first.share['pose']['yaw']:.2f}", "-"]
+        assert rows["leakage of yaw, means"] == [f"{first.leakage_of_means['yaw']:.2f}", "-"]
         assert rows["score of person"] == [
             f"{each.informativeness['person']:.2f}" for each in (first, second)
         ]

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 import torch
 
+from pythae_gated.datasets import make_faces
 from pythae_gated.metrics import dci
 from pythae_gated.metrics.factors import as_columns, as_factors
 
@@ -114,3 +115,46 @@ def test_masked_codes_are_refused():
     codes = np.ma.array(np.zeros((8, 2)), mask=np.eye(8, 2, dtype=bool))
     with pytest.raises(ValueError, match="codes have masked entries"):
         dci(codes, {"yaw": np.arange(8.0)})
+
+
+MOUSE = np.arange(60) % 12
+
+
+@pytest.mark.parametrize(
+    ("fine", "coarse", "expected"),
+    [
+        (MOUSE, MOUSE % 2, True),
+        (MOUSE.astype(str), np.array(["wild", "mutant"])[MOUSE % 2], True),
+        (MOUSE % 2, MOUSE, False),
+        (MOUSE, 11 - MOUSE, False),  # the same but for the names
+        (MOUSE, MOUSE % 5 == 20, False),  # one value
+        (MOUSE, (MOUSE % 2).astype(float), False),
+        (MOUSE.astype(float), MOUSE % 2, False),
+        (MOUSE, np.append((MOUSE % 2)[:-1], 0), False),  # one mouse of both genotypes
+        (np.arange(60) % 40, np.arange(60) % 40 % 2, False),  # rarely repeated
+        (MOUSE[:6] % 3, MOUSE[:6] % 3 % 2, False),  # few rows
+        (np.tile(MOUSE, 2), np.tile(MOUSE == 3, 2), True),
+        (MOUSE[:24], MOUSE[:24] == 3, False),  # a rare value: by accident
+    ],
+)
+def test_a_finer_factor_determines_a_coarser_one(fine, coarse, expected):
+    a, b = as_factors({"fine": fine, "coarse": coarse}, len(fine))
+    assert a.determines(b) is expected
+
+
+def test_crossed_factors_do_not_determine_each_other():
+    rng = np.random.default_rng(0)
+    digits, speakers = as_factors(rng.integers(0, [10, 60], (400, 2)), 400)
+    assert not digits.determines(speakers)
+    assert not speakers.determines(digits)
+    factors = make_faces(60, image_size=16)[1]
+    read = as_factors(factors, 60)
+    assert not any(a.determines(b) for a in read for b in read)
+
+
+def test_nothing_is_determined_where_never_both_are_known():
+    even = np.arange(60) % 2 == 0
+    a, b = as_factors(
+        {"a": np.ma.array(MOUSE, mask=even), "b": np.ma.array(MOUSE % 2, mask=~even)}, 60
+    )
+    assert not a.determines(b)

@@ -226,6 +226,7 @@ class TestSentences:
             chance={"yaw": 0.0, "age": 0.5},
             p_values={name: {"yaw": 0.005, "age": 0.005} for name in SIZES},
             leakage={"yaw": 0.5, "age": 0.05},
+            leakage_of_means={"yaw": 0.77, "age": 0.06},
         )
 
     @pytest.fixture
@@ -269,10 +270,18 @@ class TestSentences:
         ) in read(dataclasses.replace(leaking, scores=weak, leakage={"yaw": 0.02, "age": 0.05}))
 
     def test_the_verdict_without_assigned_factors(self, read, leaking):
-        text = read(dataclasses.replace(leaking, intended={}, leakage={}))
+        none = {"intended": {}, "leakage": {}, "leakage_of_means": {}}
+        text = read(dataclasses.replace(leaking, **none))
         assert "No factor was assigned to a partition (intended)" in text
         assert "leakage" not in text
         assert "orange" not in text
+
+    def test_leakage_of_means_stands_beside_that_of_samples(self, read, leaking):
+        text = read(leaking)
+        assert "leakageof means yaw" in text
+        assert "0.500.77 age" in text
+        assert "Of means: the same from posterior means" in text
+        assert "of means" not in read(dataclasses.replace(leaking, leakage_of_means={})).lower()
 
     def test_a_collapsed_partition_is_marked(self, read, leaking):
         assert "Posterior collapse" not in read(leaking)
