@@ -1,148 +1,20 @@
-"""Callbacks for Pythae's trainers: evaluation during training, and schedules."""
+"""Schedules: warm-up of beta, and the schedule that gated models are trained with."""
 
-import json
-import logging
 import math
-import re
 import warnings
-from collections.abc import Mapping
-from datetime import datetime
-from inspect import signature
-from numbers import Integral, Real
-from pathlib import Path
-from statistics import fmean
-from typing import Any, TypeAlias
+from numbers import Real
+from typing import Any
 
 from pythae.models import CIWAE
 from pythae.trainers import BaseTrainerConfig
 from pythae.trainers.training_callbacks import TrainingCallback
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from pythae_gated.datasets.images import Images, open_images
+from pythae_gated.callbacks.evaluation import Logs
+from pythae_gated.callbacks.trainer import check_epochs, is_main_process, unwrap
 from pythae_gated.gating import GatedMixin
-from pythae_gated.metrics.evaluate import evaluate
-from pythae_gated.metrics.evaluation import Evaluation
-from pythae_gated.metrics.factors import Factors, as_columns
-
-Logs: TypeAlias = dict[str, Any]
-
-_NOT_IN_MLFLOW = re.compile(r"[^\w.-]+")  # characters that mlflow refuses in a metric's name
-_SHOWN = ("dci_disentanglement", "dci_completeness", "alignment", "reconstruction_error")
-
-
-class EvaluationCallback(TrainingCallback):
-    """Evaluate the model with `evaluate` while Pythae trains it.
-
-    Evaluates the current weights (not Pythae's best checkpoint) every `every` epochs and after
-    the last one, and once before the first, as epoch 0: the scores of the untrained model, where
-    a wrong argument stops the run before it has cost anything. Training is not changed by a bit.
-    The results go
-
-    - into the logs of the callbacks that come *after* this one in the list, such as Pythae's
-      `WandbCallback`, `MLFlowCallback` and `CometCallback` (except epoch 0),
-    - to a file, one line of JSON per epoch, appended: `"run"` (its start), `"epoch"`, Pythae's
-      losses and the keys below, `null` for nan,
-    - and, shortened, to the console through Pythae's logger.
-
-    Keys (characters of a name that mlflow refuses become `_`):
-
-    ===============================  ========================================================
-    `eval_dci_disentanglement`       D of `dci`, from 0 to 1
-    `eval_dci_completeness`          C, from 0 to 1
-    `eval_dci_informativeness`       I: the mean over the factors of the row below
-    `eval_informativeness_FACTOR`    score from all dimensions: accuracy or R2
-    `eval_score_PARTITION_FACTOR`    score from this partition only
-    `eval_share_PARTITION_FACTOR`    share of the factor's importance that lies in it, 0 to 1
-    `eval_alignment`                 mean share in the assigned partition (`intended`)
-    `eval_leakage`                   mean of `leakage`, from 0 to 1 (`intended`)
-    `eval_leakage_of_means`          the same from posterior means, if codes are samples
-    `eval_reconstruction_error`      half the squared error, summed over an image's pixels
-    `eval_kl`, `eval_kl_PARTITION`   KL in nats, of all dimensions and of the partition
-    ===============================  ========================================================
-
-    Under DDP only rank 0 evaluates, and the others wait for it at their next step: an evaluation
-    must be shorter than the process group's timeout (10 minutes for NCCL).
-
-    Args:
-        data: Images to evaluate on, (N, *input_dim), uint8 or float; a few thousand suffice.
-        factors: Name -> (N,) values, or an array (N, F).
-        every: Epochs between evaluations.
-        path: The file, whose folder is created. None: `evaluation.jsonl` in the config's
-            `output_dir`.
-        **options: Arguments of `evaluate`, such as `partitions`, `intended` and `test`.
-
-    Attributes:
-        evaluations: Epoch -> `Evaluation`, of the last training (on rank 0).
-
-    Raises:
-        TypeError: If `evaluate` has no such option.
-        ValueError: If `every` is below 1 or a factor has another length than the data. When
-            training begins: if two keys coincide, or as `evaluate` does.
-
-    Example:
-        >>> import numpy as np
-        >>> images = np.random.default_rng(0).random((40, 1, 4, 4), dtype=np.float32)
-        >>> light = images.mean(axis=(1, 2, 3))
-        >>> evaluation = EvaluationCallback(images, {"light": light}, every=5)
-        >>> callbacks = [evaluation]  # followed by Pythae's WandbCallback(), for instance
-    """
-
-    def __init__(
-        self,
-        data: Images,
-        factors: Factors,
-        *,
-        every: int = 1,
-        path: str | Path | None = None,
-        **options: Any,
-    ) -> None:
-        _check_count("every", every)
-        signature(evaluate).bind(None, data, factors, **options)
-        self.data = open_images(data)  # checked once, not at each evaluation
-        self.factors = as_columns(factors, len(self.data))
-        self.every = every
-        self.path = path
-        self.options = options
-        self.evaluations: dict[int, Evaluation] = {}
-        self._run = ""
-
-    def on_train_begin(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
-        """Evaluate the untrained model."""
-        self.evaluations = {}
-        self._run = datetime.now().isoformat(timespec="microseconds")
-        if _is_main(training_config):
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", ".* encodes nothing")  # before training
-                self._evaluate(training_config, 0, {}, **kwargs)
-
-    def on_log(self, training_config: BaseTrainerConfig, logs: Logs, **kwargs: Any) -> None:
-        """Evaluate if this epoch is due, and add the results to the logs."""
-        epoch = kwargs["global_step"]
-        due = epoch % self.every == 0 or epoch == training_config.num_epochs
-        if due and _is_main(training_config):
-            self._evaluate(training_config, epoch, logs, **kwargs)
-
-    def _evaluate(
-        self,
-        training_config: BaseTrainerConfig,
-        epoch: int,
-        logs: Logs,
-        *,
-        model: nn.Module,
-        logger: logging.Logger | None = None,
-        **_: Any,
-    ) -> None:
-        found = evaluate(_unwrap(model), self.data, self.factors, **self.options)
-        self.evaluations[epoch] = found
-        figures = _figures(found)
-        logs.update(figures)  # in place: later callbacks get this dict
-        path = self.path or Path(training_config.output_dir) / "evaluation.jsonl"
-        _append(Path(path), {"run": self._run, "epoch": epoch, **logs})
-        shown = [f"{n} {figures['eval_' + n]:.2f}" for n in _SHOWN if "eval_" + n in figures]
-        (logger or logging.getLogger(__name__)).info("Epoch %d: %s", epoch, ", ".join(shown))
 
 
 class KLWarmup(TrainingCallback):
@@ -181,7 +53,7 @@ class KLWarmup(TrainingCallback):
     """
 
     def __init__(self, epochs: int, *, start: float = 0.0) -> None:
-        _check_count("epochs", epochs)
+        check_epochs("epochs", epochs)
         if not isinstance(start, int | float) or not 0 <= start < math.inf:
             raise ValueError(f"start={start!r}: expected a finite number of at least 0")
         self.epochs = epochs
@@ -190,26 +62,26 @@ class KLWarmup(TrainingCallback):
 
     def on_train_begin(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
         """Store the full beta, or refuse a model that has none."""
-        model = _unwrap(kwargs["model"])
+        model = unwrap(kwargs["model"])
         self._full = self._beta = _beta_of(model)
         if self.start > self._full:
             raise ValueError(f"start={self.start} is above the model's beta of {self._full}")
-        if _is_main(training_config):
+        if is_main_process(training_config):
             self._warn(training_config, model)
 
     def on_train_step_begin(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
         """Set the beta of this epoch (a train step, in Pythae, is the training of an epoch)."""
         left = max(0.0, 1 - (kwargs["epoch"] - 1) / self.epochs)
         self._beta = self._full - (self._full - self.start) * left
-        _unwrap(kwargs["model"]).beta = self._beta
+        unwrap(kwargs["model"]).beta = self._beta
 
     def on_eval_step_begin(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
         """Evaluate at the full beta."""
-        _unwrap(kwargs["model"]).beta = self._full
+        unwrap(kwargs["model"]).beta = self._full
 
     def on_epoch_end(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
         """Restore the full beta, if there was no evaluation."""
-        _unwrap(kwargs["model"]).beta = self._full
+        unwrap(kwargs["model"]).beta = self._full
 
     def on_log(self, training_config: BaseTrainerConfig, logs: Logs, **kwargs: Any) -> None:
         """Log the beta of this epoch's training."""
@@ -280,7 +152,7 @@ class GatedSchedule(TrainingCallback):
 
     def on_train_begin(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
         """Watch for the optimizer, which Pythae does not pass to callbacks."""
-        self._model = _unwrap(kwargs["model"])
+        self._model = unwrap(kwargs["model"])
         if not isinstance(self._model, GatedMixin):
             raise TypeError(
                 f"GatedSchedule is for gated models, and {type(self._model).__name__} is not one; "
@@ -351,57 +223,3 @@ def _beta_of(model: nn.Module) -> float:
             "for VAE, and GatedBetaVAE with beta=1 for GatedVAE"
         )
     return float(beta)
-
-
-def _figures(found: Evaluation) -> dict[str, float]:
-    """The evaluation as a flat mapping, with the prefix that Pythae's callbacks expect.
-
-    Raises:
-        ValueError: If two keys coincide, as those of the partitions "a_b" and "a" can.
-    """
-    figures = [
-        ("dci_disentanglement", found.disentanglement),
-        ("dci_completeness", found.completeness),
-        ("dci_informativeness", found.mean_informativeness),
-        ("reconstruction_error", found.reconstruction_error),
-        ("kl", float(found.kl.sum())),
-        *((f"kl_{name}", value) for name, value in found.kl_by_partition.items()),
-        *((f"informativeness_{name}", value) for name, value in found.informativeness.items()),
-    ]
-    for name in ("alignment", "leakage", "leakage_of_means"):
-        if values := getattr(found, name):
-            figures.append((name, fmean(values.values())))
-    for kind, table in (("score", found.scores), ("share", found.share)):
-        for name, row in table.items():
-            figures += [(f"{kind}_{name}_{factor}", value) for factor, value in row.items()]
-    flat: dict[str, float] = {}
-    for name, value in figures:
-        key = "eval_" + _NOT_IN_MLFLOW.sub("_", name)
-        if key in flat:
-            raise ValueError(f"two results have the key {key!r}; rename a factor or partition")
-        flat[key] = value
-    return flat
-
-
-def _append(path: Path, line: Mapping[str, Any]) -> None:
-    # JSON has no nan; default=str, since other callbacks may log any type.
-    line = {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in line.items()
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line, default=str, ensure_ascii=False) + "\n")
-
-
-def _unwrap(model: nn.Module) -> Any:
-    return model.module if isinstance(model, DistributedDataParallel) else model
-
-
-def _is_main(training_config: BaseTrainerConfig) -> bool:
-    return training_config.rank in (-1, 0)
-
-
-def _check_count(name: str, value: object) -> None:
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name}={value!r}: expected an int number of epochs, at least 1")
