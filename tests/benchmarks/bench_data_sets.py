@@ -173,11 +173,12 @@ def run(
 
 
 def at(line: dict[str, Any], place: str, codes: str = "sample") -> dict[str, float]:
-    """The scores of the labelled factors in their own, the worst other or the rest partition."""
+    """The scores of the labelled factors: own, worst other labelled, rest, or worst of both."""
     found = {}
     for factor, own in line["intended"].items():
-        others = [p for p in line["sample"] if p not in (own, "rest")]
-        where = {"own": [own], "other": others, "rest": ["rest"]}[place]
+        others = [p for p in line["sample"] if p != own]
+        labelled = [p for p in others if p != "rest"]
+        where = {"own": [own], "other": labelled, "rest": ["rest"], "elsewhere": others}[place]
         found[factor] = max((line[codes][p][factor] for p in where), default=math.nan)
     return found
 
@@ -213,6 +214,32 @@ def table_of_schemes(lines: list[dict[str, Any]]) -> str:
             ", ".join(f"{value:.2f}" for value in chance),
             f"{error:.2f} (x {ratio:.2f})",
             " / ".join(f"{figure:.2f}" for figure in figures),
+        ]
+        rows.append("| " + " | ".join(cells) + " |")
+    return "\n".join(rows)
+
+
+def table_at_a_glance(lines: list[dict[str, Any]]) -> str:
+    """Means over the seeds, from sampled codes: one row per data set."""
+    rows = [
+        "| data: factors | own: ungated | own: gated | elsewhere: ungated | elsewhere: 0.1 "
+        "| elsewhere: gated | constant | error: 0.1 | error: gated |",
+        "| " + " | ".join(["---"] * 9) + " |",
+    ]
+    for (name,) in sorted_settings(lines, "data"):
+        runs = {scheme: select(lines, data=name, wrong=0.0, scheme=scheme) for scheme in SCHEMES}
+        factors = list(runs["gated"][0]["intended"])
+        chance = [np.mean([run["chance"][f] for run in runs["gated"]]) for f in factors]
+        errors = {
+            scheme: np.mean([run["error"] for run in runs[scheme]])
+            for scheme in ("ungated", "0.1", "gated")
+        }
+        cells = [
+            f"{name}: {', '.join(factors)}",
+            *(mean_of(runs[scheme], "own") for scheme in ("ungated", "gated")),
+            *(mean_of(runs[scheme], "elsewhere") for scheme in ("ungated", "0.1", "gated")),
+            ", ".join(f"{value:.2f}" for value in chance),
+            *(f"x {errors[scheme] / errors['ungated']:.2f}" for scheme in ("0.1", "gated")),
         ]
         rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(rows)
@@ -262,7 +289,8 @@ def sorted_settings(lines: list[dict[str, Any]], *keys: str) -> list[tuple[Any, 
 def main() -> None:
     """Run what is missing, and print the table of all finished runs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--table", choices=("schemes", "beta"), default="schemes")
+    tables = {"schemes": table_of_schemes, "glance": table_at_a_glance, "beta": table_of_beta}
+    parser.add_argument("--table", choices=tables, default="schemes")
     parser.add_argument("--data-sets", nargs="+", choices=DATA, default=list(DATA))
     parser.add_argument("--schemes", nargs="+", choices=SCHEMES, default=list(SCHEMES)[:3])
     parser.add_argument("--multiples", nargs="+", type=float)
@@ -292,7 +320,7 @@ def main() -> None:
             with path.open("a") as file:
                 file.write(json.dumps(line) + "\n")
     lines = select(read(path), steps=args.steps)
-    print(table_of_beta(select(lines, scheme="gated")) if beta else table_of_schemes(lines))
+    print(tables[args.table](select(lines, scheme="gated") if beta else lines))
 
 
 def read(path: Path) -> list[dict[str, Any]]:
