@@ -34,7 +34,7 @@ INTENDED = {
     "brow": "expression",
     "identity": "identity",
 }
-BETA = 0.1  # about 0.005 times half the squared error of the mean image
+BETA = 0.05  # 0.0025 times half the squared error of the mean image
 N_TRAIN, N_TEST = 10_000, 2_000
 EPOCHS, BATCH = 19, 64  # 2,983 steps; "target" decodes two images per pair
 LEARNING_RATE = 2e-3

@@ -21,13 +21,12 @@ from pythae_gated.partitions import Partitions
 class PartitionTransformer(TransformerMixin, BaseEstimator):
     """Transforms images to the codes of some partitions of a trained VAE.
 
-    A scikit-learn transformer, so that "identity without pose" is one step of a pipeline. The
-    model is not trained; `fit` only checks that it fits the images.
+    A scikit-learn transformer, for example to use the identity code without the pose code as
+    features in a pipeline. The model is not trained; `fit` only checks that it fits the images.
 
-    The codes are one sample of each image's posterior, as `evaluate` scores by default: a factor
-    that is hidden by the posterior's noise may still be predicted from the means, or from an
-    average of many samples. Means are better for nearest neighbours, and for tasks where it does
-    no harm that other factors leak.
+    By default the features are one posterior sample per image, as in `evaluate`: a factor that
+    is hidden by the posterior's noise may still be predicted from the means, or from an average
+    of many samples. Means are better where leakage of other factors is acceptable.
 
     Args:
         model: Any trained Pythae VAE with a Gaussian posterior, gated or not.
@@ -35,8 +34,9 @@ class PartitionTransformer(TransformerMixin, BaseEstimator):
         partitions: Name -> size, for an ungated model; None: the model's own.
         batch_size: Images encoded at once.
         codes: `"sample"` or `"mean"`, of the posterior.
-        random_state: Of the samples, as scikit-learn's. With an int, the same images in the same
-            call give the same codes; the noise of other images is independent of theirs.
+        random_state: Seed or generator of the samples, as in scikit-learn. With an int, the same
+            array of images always gives the same codes; an image transformed in another array
+            gets other noise.
 
     Attributes:
         partitions_: The `Partitions` of the latent space.

@@ -113,28 +113,31 @@ class KLWarmup(TrainingCallback):
 
 
 class GatedSchedule(TrainingCallback):
-    """The schedule that gated models are trained with, over the epochs of the trainer.
+    """Warm-up of the regularisers, decay of the learning rate, and a last phase for the decoder.
 
-    1. Warm-up: in the first `warmup` of the steps, the gradients of all terms of the loss but the
-       reconstruction are scaled by a factor that rises from 0 to 1.
-    2. The learning rate falls linearly to zero over the last `decay` of the steps before 3.
-    3. Finishing: in the last `finish` of the steps the decoder alone is trained, to reconstruct
-       plain images from their sampled codes. Encoder and codes do not change any more. The
-       learning rate starts anew, and falls to zero over the second half.
+    1. During the first fraction `warmup` of the steps, the gradients of all terms of the loss but
+       the reconstruction are scaled by a factor that rises from 0 to 1.
+    2. During the last fraction `decay` of the steps before phase 3, the learning rate falls
+       linearly to zero.
+    3. During the last fraction `finish` of the steps the decoder alone is trained, to reconstruct
+       plain images from their sampled codes. The parameters of the encoder do not change any
+       more. The learning rate returns to its initial value, and falls to zero over the second
+       half of the phase.
 
-    Losses are reported at the full weights in 1 and 2, and are the reconstruction's in 3, where
-    they are lowest: so Pythae keeps an epoch of 3, by training or by evaluation loss. Rates of
-    the trainer's own scheduler are multiplied. A training that goes on from a checkpoint has a
-    schedule of its own.
+    In phases 1 and 2 the loss is reported at the full weights. In phase 3 it is the
+    reconstruction's only, which is lower, so that Pythae's choice of the best epoch, by training
+    or evaluation loss, falls in phase 3. The rates of the trainer's own scheduler are multiplied.
+    A training that is resumed from a checkpoint runs the whole schedule over its own epochs.
+    `KLWarmup` is not needed besides.
 
     Args:
-        warmup: Share of the steps.
-        decay: Share of the steps before finishing.
-        finish: Share of the steps; 0: the decoder is not trained alone.
+        warmup: Fraction of all steps, from 0 to below 1.
+        decay: Fraction of the steps before phase 3.
+        finish: Fraction of all steps; 0: no phase 3.
 
     Raises:
         TypeError: When training begins, if the model is not a gated one.
-        ValueError: If a share is not from 0 to below 1.
+        ValueError: If a fraction is not from 0 to below 1.
 
     Reference:
         Bowman et al., "Generating Sentences from a Continuous Space", CoNLL 2016, section 3.1
@@ -147,7 +150,7 @@ class GatedSchedule(TrainingCallback):
     def __init__(self, *, warmup: float = 0.3, decay: float = 0.4, finish: float = 1 / 6) -> None:
         for name, share in (("warmup", warmup), ("decay", decay), ("finish", finish)):
             if not isinstance(share, Real) or not 0 <= share < 1:
-                raise ValueError(f"{name}={share!r}: expected a share of the steps, below 1")
+                raise ValueError(f"{name}={share!r}: expected a fraction from 0 to below 1")
         self.warmup, self.decay, self.finish = warmup, decay, finish
 
     def on_train_begin(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:

@@ -21,17 +21,20 @@ class GatedConfigMixin:
         closed_partitions: What the decoder receives in the closed partitions of a pair.
             `"target"` (our extension, recommended): the target's code without gradient, and zero
             in a closed rest. `"input"` (the paper's scheme as we read it): the input's code.
-        agreement: Weight of the agreement of a pair's posteriors in its open labelled partition,
-            KL(q(z_k | x) || q(z_k | t)) + KL(q(z_k | t) || q(z_k | x)), averaged.
+        agreement: Weight of the mean of KL(q(z_k | x) || q(z_k | t)) and
+            KL(q(z_k | t) || q(z_k | x)), where x and t are the input and the target of a pair and
+            k is its open labelled partition.
         labelled_kl: Weight of the KL to the prior in the labelled partitions.
         swap_consistency: Weight of KL(q(z_rest | x) || q(z_rest | x')), where x' is decoded from
             the rest of x and the labelled codes of other images.
-        robust_pairs: Whether pairs whose posteriors differ far more than those of a typical pair
-            train less: for wrong labels.
-        partition_order: Written to saved configs, to detect files whose keys a tool has sorted.
+        robust_pairs: Whether to train less on pairs whose posteriors differ far more than those
+            of a typical pair; use it if labels may be wrong.
+        partition_order: Do not set it. Saved with the config to detect files whose keys a tool
+            has sorted.
 
-    The three weights are relative to that of the KL in the parent's loss. They apply to pairs,
-    and only with `closed_partitions="target"`; the loss of plain images is the parent's.
+    `agreement`, `labelled_kl` and `swap_consistency` are multiplied by the weight of the KL in
+    the parent's loss, such as `beta`. They apply to pairs with `closed_partitions="target"`.
+    `agreement=0, labelled_kl=1, swap_consistency=0` leaves only the parent's loss (version 0.1).
 
     Raises:
         ValidationError: (pydantic) If the partitions are inconsistent, do not sum to

@@ -38,21 +38,21 @@ class GatedMixin(_Parent):
     input and target train the pair in both directions: the loss is the mean of the two, each the
     model's own `loss_function` on B rows, and in the decoder's z the closed partitions are
     exchanged (zero in a closed rest). In eval mode `recon_x` reconstructs the data from its own
-    codes. Three terms of our own are added, in the weight w of the parent's KL (`beta`, for
-    instance):
+    codes. Three terms are added, multiplied by the weight w of the parent's KL, such as `beta`:
 
         w (agreement A + (labelled_kl - 1) KL_labelled + swap_consistency S)
         A = mean of KL(q(z_k | x) || q(z_k | t)) and KL(q(z_k | t) || q(z_k | x)), k open, labelled
         S = KL(q(z_rest | x) || q(z_rest | x'))
 
     where x' is decoded, without gradient, from the rest of x and the labelled codes of other
-    images. A and KL_labelled have gradients in open labelled partitions only, S in the rest of
-    the encoding of x' only.
+    images, for the first third of the batch. The gradients of A and KL_labelled flow through open
+    labelled partitions only, those of S through the rest of the encoding of x' only.
 
     The parent has a single encoder pass, a Gaussian posterior and a `loss_function`: VAE,
     BetaVAE, BetaTCVAE, DisentangledBetaVAE, INFOVAE_MMD, MSSSIM_VAE, or a subclass of these. Your
-    own `loss_function` may use `self.encoder` and `self.decoder`, which are not gated. The model
-    does not change during a forward, so that several threads may share it.
+    own `loss_function` may use `self.encoder` and `self.decoder`, which are not gated. A forward
+    does not replace the encoder, decoder or loss function of the model, so that several threads
+    may share it.
 
     Raises:
         TypeError: At class definition, if the parent cannot be gated.

@@ -218,7 +218,7 @@ def test_it_is_for_gated_models():
 @pytest.mark.parametrize("name", ["warmup", "decay", "finish"])
 @pytest.mark.parametrize("share", [-0.1, 1.0, float("nan"), "0.5"])
 def test_shares_are_from_0_to_below_1(name, share):
-    with pytest.raises(ValueError, match=f"{name}=.*expected a share of the steps, below 1"):
+    with pytest.raises(ValueError, match=f"{name}=.*expected a fraction from 0 to below 1"):
         GatedSchedule(**{name: share})
 
 
