@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pythae_gated.datasets.images import Images, open_images
-from pythae_gated.errors import GateError, PartitionError
+from pythae_gated.errors import GateError
 from pythae_gated.partitions import Partitions
 
 
@@ -84,12 +84,8 @@ def sample_posterior(
     return means + torch.exp(log_vars / 2) * torch.randn(means.shape, generator=generator)
 
 
-def decode(
-    model: nn.Module,
-    z: Tensor,  # (N, L)
-    batch_size: int = 512,
-) -> Tensor:  # (N, *input_dim)
-    """Decode codes, batch by batch, to images on the CPU, in float32 (or float64).
+def decode(model: nn.Module, z: Tensor, batch_size: int = 512) -> Tensor:  # (N, *input_dim)
+    """Decode codes (N, L), batch by batch, to images on the CPU, in float32 (or float64).
 
     Raises:
         TypeError: If the model has no decoder.
@@ -169,11 +165,7 @@ def resolve_partitions(
         partitions = own if isinstance(own, Partitions) else {"latent": latent_dim}
     if not isinstance(partitions, Partitions):
         partitions = Partitions(partitions)
-    if partitions.latent_dim != latent_dim:
-        raise PartitionError(
-            f"the partitions {partitions.sizes} sum to {partitions.latent_dim}; the model has "
-            f"{latent_dim} latent dimensions"
-        )
+    partitions.check_latent_dim(latent_dim, "the model has")
     return partitions
 
 

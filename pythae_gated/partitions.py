@@ -80,6 +80,22 @@ class Partitions:
         ends = zip(self.names, self._sizes, accumulate(self._sizes), strict=True)
         return {name: slice(end - size, end) for name, size, end in ends}
 
+    def check_latent_dim(self, latent_dim: int, owner: str) -> None:
+        """Refuse another latent dimension than the sum of the sizes.
+
+        Args:
+            latent_dim: The number of dimensions to compare with.
+            owner: What has them, for the error message: "the model has".
+
+        Raises:
+            PartitionError: If it is not L.
+        """
+        if latent_dim != self.latent_dim:
+            raise PartitionError(
+                f"the partitions {self.sizes} sum to {self.latent_dim}; {owner} {latent_dim} "
+                "latent dimensions"
+            )
+
     def expand(self, gate: Tensor) -> Tensor:  # (B, K) -> (B, L)
         """Repeat the value of each partition for each of its latent dimensions.
 

@@ -2,9 +2,7 @@
 
 import functools
 import json
-import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from pythae.config import BaseConfig
@@ -63,23 +61,29 @@ def registered_config(model_class: type) -> Any:
     return next((configs[base] for base in model_class.__mro__ if base in configs), None)
 
 
-@contextmanager
-def hub_card(model: Any, hf_hub_path: str) -> Iterator[None]:
-    """Let Pythae upload a card that names our package and the model's partitions."""
-    before = base_model.model_card_template
-    card = before.replace("- pythae\n", "- pythae\n- pythae-gated\n")
-    card = card.replace(
-        "trained with pythae", f"({model.model_name}) was trained with pythae-gated"
-    )
-    card = card.replace(">>> from", ">>> import pythae_gated\n>>> from")
-    card = card.replace("your_hf_username/repo_name", hf_hub_path)
-    base_model.model_card_template = (
-        f"{card}\nPartitions: {getattr(model, 'partitions', 'none')}\n"
-    )
-    try:
-        yield
-    finally:
-        base_model.model_card_template = before
+class HubCardMixin:
+    """Puts our package and the model's partitions on the card that Pythae uploads."""
+
+    def push_to_hf_hub(self, hf_hub_path: str) -> None:
+        """As Pythae's, with a model card that names the partitions and the package to import.
+
+        Args:
+            hf_hub_path: The repository on the hub, "user/name".
+        """
+        before = card = base_model.model_card_template
+        for old, new in (
+            ("- pythae\n", "- pythae\n- pythae-gated\n"),
+            ("trained with pythae", f"({type(self).__name__}) was trained with pythae-gated"),
+            (">>> from", ">>> import pythae_gated\n>>> from"),
+            ("your_hf_username/repo_name", hf_hub_path),
+        ):
+            card = card.replace(old, new)
+        partitions = getattr(self, "partitions", "none")
+        base_model.model_card_template = f"{card}\nPartitions: {partitions}\n"
+        try:
+            super().push_to_hf_hub(hf_hub_path)  # type: ignore[misc]
+        finally:
+            base_model.model_card_template = before
 
 
 def _descendants(cls: type) -> Iterator[type]:
@@ -112,22 +116,17 @@ def _hook(auto_class: type, method: str, json_path: Callable[..., str]) -> None:
     def with_registered(cls: type, *args: Any, **kwargs: Any) -> Any:
         try:
             return original(cls, *args, **kwargs)
-        except NameError as error:  # raised at the end of Pythae's if-chains
-            unknown = error
-        with open(json_path(*args, **kwargs), encoding="utf-8") as file:
-            classes = _registered.get(json.load(file)["name"])
-        if classes is None:
-            raise unknown
-        config_class, model_class = classes
+        except NameError:  # raised at the end of Pythae's if-chains
+            with open(json_path(*args, **kwargs), encoding="utf-8") as file:
+                name = json.load(file)["name"]
+            if name not in _registered:
+                raise
+        config_class, model_class = _registered[name]
         registered = config_class if auto_class is AutoConfig else model_class
         return getattr(registered, method)(*args, **kwargs)
 
     with_registered._unhooked = original  # type: ignore[attr-defined]
     setattr(auto_class, method, classmethod(with_registered))
-
-
-def _in_folder(dir_path: str) -> str:
-    return os.path.join(dir_path, "model_config.json")
 
 
 def _in_hub(hf_hub_path: str, allow_pickle: bool = False) -> str:
@@ -137,5 +136,5 @@ def _in_hub(hf_hub_path: str, allow_pickle: bool = False) -> str:
 
 
 _hook(AutoConfig, "from_json_file", lambda json_path: json_path)
-_hook(AutoModel, "load_from_folder", _in_folder)
+_hook(AutoModel, "load_from_folder", lambda dir_path: f"{dir_path}/model_config.json")
 _hook(AutoModel, "load_from_hf_hub", _in_hub)

@@ -78,11 +78,7 @@ class PartitionTransformer(TransformerMixin, BaseEstimator):
         self.codes = codes
         self.random_state = random_state
 
-    def fit(
-        self,
-        X: Images,  # noqa: N803 (scikit-learn's name)  # (N, *input_dim) or (N, D)
-        y: object = None,
-    ) -> Self:
+    def fit(self, X: Images, y: object = None) -> Self:  # noqa: N803 (scikit-learn's name)
         """Check that model, partitions and images fit together; nothing is learned.
 
         Args:
@@ -100,11 +96,8 @@ class PartitionTransformer(TransformerMixin, BaseEstimator):
         self.n_features_in_ = first.read([0]).numel()
         return self
 
-    def transform(
-        self,
-        X: Images,  # noqa: N803  # (N, *input_dim) or (N, D)
-    ) -> npt.NDArray[np.float32]:  # (N, dimensions kept)
-        """The codes of the images in the kept partitions, concatenated."""
+    def transform(self, X: Images) -> npt.NDArray[np.float32]:  # noqa: N803
+        """The codes of the images in the kept partitions, (N, dimensions kept)."""
         check_is_fitted(self)
         z, log_vars = posterior(self.model, X, self.batch_size)
         if self.codes == "sample":
@@ -116,9 +109,7 @@ class PartitionTransformer(TransformerMixin, BaseEstimator):
         codes = self.partitions_.split(z)
         return np.concatenate([codes[name].numpy() for name in self.keep_], axis=1)
 
-    def get_feature_names_out(
-        self, input_features: object = None
-    ) -> npt.NDArray[Any]:  # (dimensions kept,)
+    def get_feature_names_out(self, input_features: object = None) -> npt.NDArray[Any]:
         """Names of the features: `pose0`, `pose1`, ...; `input_features` is ignored."""
         check_is_fitted(self)
         sizes = self.partitions_.sizes

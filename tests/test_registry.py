@@ -15,6 +15,8 @@ from pythae_gated import (
     DIPVAEConfig,
     GatedBetaVAE,
     GatedBetaVAEConfig,
+    GatedDIPVAE,
+    GatedDIPVAEConfig,
     register_model,
     registry,
 )
@@ -151,8 +153,12 @@ def test_the_card_names_the_package_and_the_partitions(hub):
     assert "import pythae_gated\n" in card
     assert 'load_from_hf_hub(hf_hub_path="someone/faces")' in card
     assert "Partitions({'pose': 2, 'light': 3}, rest=['light'])" in card
-    DIPVAE(DIPVAEConfig((1, 4, 4), 3)).push_to_hf_hub("someone/dip")
-    assert "import pythae_gated\n" in (hub / "someone/dip/README.md").read_text()
+    gated = GatedDIPVAE(GatedDIPVAEConfig((1, 4, 4), 3))
+    for model in (DIPVAE(DIPVAEConfig((1, 4, 4), 3)), gated):
+        model.push_to_hf_hub("someone/dip")
+        card = (hub / "someone/dip/README.md").read_text()
+        assert card.count("import pythae_gated\n") == card.count("Partitions: ") == 1
+        assert f"This model was ({type(model).__name__}) was trained with pythae-gated. " in card
 
 
 def test_pythaes_own_card_is_back_afterwards_and_after_a_failure(hub):

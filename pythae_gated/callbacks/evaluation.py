@@ -14,7 +14,6 @@ from typing import Any, TypeAlias
 
 from pythae.trainers import BaseTrainerConfig
 from pythae.trainers.training_callbacks import TrainingCallback
-from torch import nn
 
 from pythae_gated.callbacks.trainer import check_epochs, is_main_process, unwrap
 from pythae_gated.datasets.images import Images, open_images
@@ -121,23 +120,17 @@ class EvaluationCallback(TrainingCallback):
             self._evaluate(training_config, epoch, logs, **kwargs)
 
     def _evaluate(
-        self,
-        training_config: BaseTrainerConfig,
-        epoch: int,
-        logs: Logs,
-        *,
-        model: nn.Module,
-        logger: logging.Logger | None = None,
-        **_: Any,
+        self, training_config: BaseTrainerConfig, epoch: int, logs: Logs, **kwargs: Any
     ) -> None:
-        found = evaluate(unwrap(model), self.data, self.factors, **self.options)
+        found = evaluate(unwrap(kwargs["model"]), self.data, self.factors, **self.options)
         self.evaluations[epoch] = found
         figures = _figures(found)
         logs.update(figures)  # in place: later callbacks get this dict
         path = self.path or Path(training_config.output_dir) / "evaluation.jsonl"
         _append(Path(path), {"run": self._run, "epoch": epoch, **logs})
         shown = [f"{n} {figures['eval_' + n]:.2f}" for n in _SHOWN if "eval_" + n in figures]
-        (logger or logging.getLogger(__name__)).info("Epoch %d: %s", epoch, ", ".join(shown))
+        logger = kwargs.get("logger") or logging.getLogger(__name__)
+        logger.info("Epoch %d: %s", epoch, ", ".join(shown))
 
 
 def _figures(found: Evaluation) -> dict[str, float]:

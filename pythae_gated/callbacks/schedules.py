@@ -79,9 +79,7 @@ class KLWarmup(TrainingCallback):
         """Evaluate at the full beta."""
         unwrap(kwargs["model"]).beta = self._full
 
-    def on_epoch_end(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
-        """Restore the full beta, if there was no evaluation."""
-        unwrap(kwargs["model"]).beta = self._full
+    on_epoch_end = on_eval_step_begin  # restores the full beta if there was no evaluation
 
     def on_log(self, training_config: BaseTrainerConfig, logs: Logs, **kwargs: Any) -> None:
         """Log the beta of this epoch's training."""

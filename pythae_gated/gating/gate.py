@@ -24,10 +24,7 @@ from pythae_gated.partitions import Partitions
 _MEANS_OVER_IMAGES = tuple(parent.loss_function for parent in (VAE, BetaVAE, DisentangledBetaVAE))
 
 
-def gate_gradient(
-    z: Tensor,  # (..., L)
-    mask: Tensor,  # bool, broadcastable to z
-) -> Tensor:  # (..., L)
+def gate_gradient(z: Tensor, mask: Tensor) -> Tensor:  # (..., L), (..., L) -> (..., L)
     """Return `z`, and in the backward pass let gradients through only where `mask` is True.
 
     The gradient is exactly 0.0 where `mask` is False, so every parameter before the gate gets a
@@ -111,7 +108,7 @@ class TargetScheme:
         own = self._partitions.zero_rest(z.detach())
         return self._model.decoder(torch.where(self._mask, z.roll(len(self._gate), 0), own))
 
-    def loss(self, recon_x: Tensor, x: Tensor, *codes: Any, **kwargs: Any) -> tuple[Any, ...]:
+    def loss(self, recon_x: Tensor, x: Tensor, *codes: Any, **kwargs: Any) -> Any:
         """The mean of the parent's loss in both directions, with gradients weighed by pair."""
         n, loss = len(self._gate), self._model.loss_function
         scale = self._model.regularizer_scale
@@ -120,8 +117,7 @@ class TargetScheme:
         if self._weights is not None or scale != 1:
             codes, kwargs = _map_rows(codes, kwargs, n, lambda rows: scale_gradient(rows, scale))
         if getattr(loss, "__func__", None) in _MEANS_OVER_IMAGES:
-            joint: tuple[Any, ...] = loss(recon_x, x, *codes, **kwargs)
-            return joint
+            return loss(recon_x, x, *codes, **kwargs)
 
         def direction(codes_of: int, image_of: int) -> Any:
             own, named = _map_rows(codes, kwargs, n, lambda rows: rows.chunk(2)[codes_of])

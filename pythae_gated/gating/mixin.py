@@ -15,7 +15,7 @@ from pythae_gated.gating.config import GatedConfigMixin, partitions_of
 from pythae_gated.gating.gate import TargetScheme, input_scheme
 from pythae_gated.gating.parents import check_parent, gate_model
 from pythae_gated.partitions import Partitions
-from pythae_gated.registry import hub_card
+from pythae_gated.registry import HubCardMixin
 
 if TYPE_CHECKING:
     from pythae.models import VAE as _Parent  # noqa: N811
@@ -23,7 +23,7 @@ else:
     _Parent = object
 
 
-class GatedMixin(_Parent):
+class GatedMixin(HubCardMixin, _Parent):
     """Gates a Pythae VAE: `class GatedX(GatedMixin, X)`, with a config made the same way.
 
     On inputs of `"data"` only, the model is its parent, bit for bit. With a `"target"`
@@ -273,12 +273,3 @@ class GatedMixin(_Parent):
         """
         images = inference.generate(self, x, vary, n, source=source, generator=generator)
         return inference.to_device_of(self, images)
-
-    def push_to_hf_hub(self, hf_hub_path: str) -> None:
-        """As Pythae's, with a model card that names the partitions and the package to import.
-
-        Args:
-            hf_hub_path: The repository on the hub, "user/name".
-        """
-        with hub_card(self, hf_hub_path):
-            super().push_to_hf_hub(hf_hub_path)

@@ -81,11 +81,10 @@ def gate_model(cls: Any, mixin: type, model: Any, **gating: Any) -> Any:
 
 def _take_over(gated: Any, model: Any) -> None:
     """Move modules, parameters and attributes of the model into the gated one."""
-    own = ("model_config", "model_name")
     for name, value in vars(model).items():
         if name in ("_modules", "_parameters", "_buffers"):
             vars(gated)[name].update(value)
-        elif name not in own:
+        elif name not in ("model_config", "model_name"):
             vars(gated)[name] = value
     for field in ("uses_default_encoder", "uses_default_decoder"):
         setattr(gated.model_config, field, getattr(model.model_config, field))

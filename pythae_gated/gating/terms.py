@@ -28,11 +28,8 @@ def kl_weight(model: Any) -> float:
     return float(getattr(model, "beta", 1.0))
 
 
-def scale_gradient(
-    value: Tensor,  # (N, ...)
-    scale: Tensor | float,  # (N,) or a number
-) -> Tensor:  # (N, ...)
-    """The same value, whose gradient is multiplied by a scale."""
+def scale_gradient(value: Tensor, scale: Tensor | float) -> Tensor:  # (N, ...) -> (N, ...)
+    """The same value, whose gradient is multiplied by a scale, (N,) or a number."""
     if isinstance(scale, Tensor):
         scale = scale.view(-1, *[1] * (value.ndim - 1))
     constant = value.detach()
@@ -40,29 +37,22 @@ def scale_gradient(
 
 
 def sum_over(
-    values: Tensor,  # (N, L)
-    partitions: Partitions,
-    names: Iterable[str],
-) -> Tensor:  # (N,)
+    values: Tensor, partitions: Partitions, names: Iterable[str]
+) -> Tensor:  # (N, L) -> (N,)
     """Sums of each row over the dimensions of some partitions."""
     parts = partitions.split(values)
     return torch.stack([parts[name].sum(dim=1) for name in names]).sum(dim=0)
 
 
-def divergence(
-    mu: Tensor,  # (2B, L)
-    log_var: Tensor,  # (2B, L)
-) -> Tensor:  # (2B, L)
+def divergence(mu: Tensor, log_var: Tensor) -> Tensor:  # (2B, L), (2B, L) -> (2B, L)
     """KL(q(z | x) || q(z | t)) of each dimension; rows of x, then rows of t with KL(t || x)."""
     n = len(mu) // 2
     return gaussian_kl(mu, log_var, mu.roll(n, 0), log_var.roll(n, 0))
 
 
 def weigh_pairs(
-    divergences: Tensor,  # (2B, L)
-    gate: Tensor,  # (B, K)
-    partitions: Partitions,
-) -> Tensor:  # (B,)
+    divergences: Tensor, gate: Tensor, partitions: Partitions
+) -> Tensor:  # (2B, L), (B, K) -> (B,)
     """Small weights for pairs whose posteriors differ far more than those of a typical pair.
 
     With d the divergence of a pair in its open labelled partition, both directions, and d' a low

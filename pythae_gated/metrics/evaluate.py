@@ -149,14 +149,10 @@ def evaluate(
         return dict(zip(parts.names, rows, strict=True))
 
     return Evaluation(
+        **vars(overall),
         partitions=parts,
         intended=assigned,
-        disentanglement=overall.disentanglement,
-        completeness=overall.completeness,
-        informativeness=overall.informativeness,
         chance=dict(zip(names, by_partition.chance.tolist(), strict=True)),
-        discrete=overall.discrete,
-        importance=overall.importance,
         share=as_dict(partition_share(overall.importance, parts)),
         scores=as_dict(by_partition.scores),
         p_values=as_dict(by_partition.p_values),

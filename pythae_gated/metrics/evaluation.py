@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import PlainSerializer, PlainValidator, TypeAdapter
 from typing_extensions import Self
 
+from pythae_gated.metrics.dci import DCI
 from pythae_gated.metrics.factors import FloatArray
 from pythae_gated.partitions import Partitions
 
@@ -29,22 +30,16 @@ _Table = dict[str, dict[str, float]]  # partition -> factor -> value
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation:
+class Evaluation(DCI):
     """How a model's codes encode the factors of variation, and how well it reconstructs.
 
-    All scores are measured on held-out images.
+    All scores are measured on held-out images. The attributes of `DCI` are those of all
+    dimensions; the columns of `importance` are in the order of `informativeness`.
 
     Attributes:
         partitions: The K partitions of the L latent dimensions.
         intended: Factor -> the partition assigned to it; may be empty.
-        disentanglement: D, from 0 to 1 (see `dci`).
-        completeness: C, from 0 to 1.
-        informativeness: Factor -> score from all dimensions: accuracy of a discrete factor, R2
-            of a continuous one.
         chance: Factor -> score of a constant predictor.
-        discrete: Names of the factors whose score is an accuracy.
-        importance: Shape (L, F), columns in the order of `informativeness`: importance of each
-            dimension to each factor.
         share: Partition -> factor -> share of the factor's importance.
         scores: Partition -> factor -> score from this partition only.
         p_values: Partition -> factor -> p-value of this score (see `partition_scores`).
@@ -65,14 +60,10 @@ class Evaluation:
             files of version 0.1. Means reveal factors that the noise hides in samples.
     """
 
+    importance: _Matrix  # as in DCI, but saved as a list
     partitions: _Sizes
     intended: dict[str, str]
-    disentanglement: float
-    completeness: float
-    informativeness: dict[str, float]
     chance: dict[str, float]
-    discrete: tuple[str, ...]
-    importance: _Matrix
     share: _Table
     scores: _Table
     p_values: _Table
@@ -91,11 +82,6 @@ class Evaluation:
     def factors(self) -> tuple[str, ...]:
         """Names of the F factors, in order."""
         return tuple(self.informativeness)
-
-    @property
-    def mean_informativeness(self) -> float:
-        """I: the mean score from all dimensions."""
-        return float(np.mean(list(self.informativeness.values())))
 
     @property
     def alignment(self) -> dict[str, float]:

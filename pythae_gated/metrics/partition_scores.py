@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pythae_gated.errors import PartitionError
 from pythae_gated.metrics.factors import Factors, FloatArray, split_codes
 from pythae_gated.metrics.forests import chance, p_value, predict
 from pythae_gated.partitions import Partitions
@@ -31,14 +30,11 @@ class PartitionScores:
     p_values: FloatArray
 
 
-def partition_share(
-    importance: FloatArray,  # (L, F)
-    partitions: Partitions,
-) -> FloatArray:  # (K, F)
+def partition_share(importance: FloatArray, partitions: Partitions) -> FloatArray:  # (K, F)
     """The share of each factor's importance in each partition.
 
     Args:
-        importance: As from `dci`.
+        importance: Shape (L, F), as from `dci`.
         partitions: The K partitions of the L dimensions.
 
     Returns:
@@ -53,7 +49,7 @@ def partition_share(
         array([[0.75, 0.  ],
                [0.25, 1.  ]])
     """
-    _check_dimensions(len(importance), partitions)
+    partitions.check_latent_dim(len(importance), "the codes have")
     shares = np.stack([importance[at].sum(axis=0) for at in partitions.slices.values()])
     totals = shares.sum(axis=0)
     return shares / np.where(totals > 0, totals, 1)
@@ -106,7 +102,7 @@ def partition_scores(
                [0.]])
     """
     fitted, tested = split_codes(codes, factors, test, discrete, unknown, seed)
-    _check_dimensions(fitted.codes.shape[1], partitions)
+    partitions.check_latent_dim(fitted.codes.shape[1], "the codes have")
     if permutations < 1:
         raise ValueError(f"permutations={permutations}: expected at least 1")
     rows = len(tested.codes)
@@ -173,7 +169,7 @@ def leakage(
         1.0
     """
     fitted, tested = split_codes(codes, factors, test, discrete, unknown, seed)
-    _check_dimensions(fitted.codes.shape[1], partitions)
+    partitions.check_latent_dim(fitted.codes.shape[1], "the codes have")
     check_intended(intended, [factor.name for factor in fitted.factors], partitions)
     leaks = dict.fromkeys(intended, 0.0)
     for name, own in intended.items():
@@ -201,11 +197,3 @@ def check_intended(
         if not isinstance(partition, str):
             raise ValueError(f"intended assigns {factor!r} to {partition!r}: expected one name")
         partitions.resolve(partition)
-
-
-def _check_dimensions(dimensions: int, partitions: Partitions) -> None:
-    if dimensions != partitions.latent_dim:
-        raise PartitionError(
-            f"the partitions {partitions.sizes} sum to {partitions.latent_dim}; the codes have "
-            f"{dimensions} dimensions"
-        )

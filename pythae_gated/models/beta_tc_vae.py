@@ -1,9 +1,10 @@
 """Gated beta-TCVAE."""
 
+from typing import Any
+
 import torch
 from pydantic.dataclasses import dataclass
 from pythae.models import BetaTCVAE, BetaTCVAEConfig
-from torch import Tensor
 
 from pythae_gated.gating import GatedConfigMixin, GatedMixin
 
@@ -23,8 +24,7 @@ class GatedBetaTCVAE(GatedMixin, BetaTCVAE):
         and Bowden, Gated Variational AutoEncoders, 2019 (arXiv 1911.06443).
     """
 
-    def _log_importance_weight_matrix(self, batch_size: int, dataset_size: int) -> Tensor:
+    def _log_importance_weight_matrix(self, batch_size: int, dataset_size: int) -> Any:
         if batch_size == 1:  # all the weight is on the one row
             return torch.zeros(1, 1)
-        weights: Tensor = super()._log_importance_weight_matrix(batch_size, dataset_size)
-        return weights
+        return super()._log_importance_weight_matrix(batch_size, dataset_size)

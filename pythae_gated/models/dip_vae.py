@@ -10,7 +10,7 @@ from pythae.models.base.base_utils import ModelOutput
 from torch import Tensor
 
 from pythae_gated.gating import GatedConfigMixin, GatedMixin
-from pythae_gated.registry import hub_card
+from pythae_gated.registry import HubCardMixin
 
 
 @dataclass
@@ -28,7 +28,7 @@ class DIPVAEConfig(VAEConfig):
     lambda_d: float = 5.0
 
 
-class DIPVAE(VAE):
+class DIPVAE(HubCardMixin, VAE):
     """Disentangled inferred prior VAE: the covariance of the codes is matched to the identity.
 
         loss = reconstruction + KL + lambda_od sum_{i != j} C_ij^2 + lambda_d sum_i (C_ii - 1)^2
@@ -94,15 +94,8 @@ class DIPVAE(VAE):
         dip_d = self.lambda_d * (diagonal - 1).pow(2).sum()
         return loss + dip_od + dip_d, recon_loss, kld, dip_od, dip_d
 
-    def push_to_hf_hub(self, hf_hub_path: str) -> None:
-        """As Pythae's, with a model card that names the package to import."""
-        with hub_card(self, hf_hub_path):
-            super().push_to_hf_hub(hf_hub_path)
 
-
-def _covariance(
-    mu: Tensor,  # (B, L)
-) -> Tensor:  # (L, L)
+def _covariance(mu: Tensor) -> Tensor:  # (B, L) -> (L, L)
     with torch.autocast(mu.device.type, enabled=False):
         mu = mu.to(torch.promote_types(mu.dtype, torch.float32))
         centred = mu - mu.mean(0)

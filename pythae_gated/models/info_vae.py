@@ -46,24 +46,14 @@ class GatedINFOVAE_MMD(GatedMixin, INFOVAE_MMD):  # noqa: N801
                 stacklevel=2,
             )
 
-    def imq_kernel(
-        self,
-        z1: Tensor,  # (B, L)
-        z2: Tensor,  # (B, L)
-    ) -> Tensor:  # (B, B)
+    def imq_kernel(self, z1: Tensor, z2: Tensor) -> Any:  # (B, L), (B, L) -> (B, B)
         """The sum over scales s of C / (C + |z1 - z2|^2), C = 2 L bandwidth^2 s."""
         base = 2.0 * self.model_config.latent_dim * self.model_config.kernel_bandwidth**2
         constants = [float(scale * base) for scale in self.scales]
-        kernel: Tensor = _InverseMultiquadratic.apply(  # type: ignore[no-untyped-call]
-            _squared_distances(z1, z2), constants
-        )
-        return kernel
+        distances = _squared_distances(z1, z2)
+        return _InverseMultiquadratic.apply(distances, constants)  # type: ignore[no-untyped-call]
 
-    def rbf_kernel(
-        self,
-        z1: Tensor,  # (B, L)
-        z2: Tensor,  # (B, L)
-    ) -> Tensor:  # (B, B)
+    def rbf_kernel(self, z1: Tensor, z2: Tensor) -> Tensor:  # (B, L), (B, L) -> (B, B)
         """exp(-|z1 - z2|^2 / C), C = 2 L bandwidth^2."""
         base = 2.0 * self.model_config.latent_dim * self.model_config.kernel_bandwidth**2
         return torch.exp(-_squared_distances(z1, z2) / base)
@@ -79,10 +69,7 @@ class GatedINFOVAE_MMD(GatedMixin, INFOVAE_MMD):  # noqa: N801
         return loss, recon_loss, kld, torch.zeros_like(loss)
 
 
-def _squared_distances(
-    z1: Tensor,  # (B, L)
-    z2: Tensor,  # (B, L)
-) -> Tensor:  # (B, B)
+def _squared_distances(z1: Tensor, z2: Tensor) -> Tensor:  # (B, L), (B, L) -> (B, B)
     with torch.autocast(z1.device.type, enabled=False):
         a, b = (z.to(torch.promote_types(z.dtype, torch.float32)) for z in (z1, z2))
         # |a|^2 + |b|^2 - 2 a.b, centred to limit cancellation.
@@ -99,11 +86,7 @@ class _InverseMultiquadratic(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        distances: Tensor,  # (B, B)
-        constants: list[float],
-    ) -> Tensor:  # (B, B)
+    def forward(ctx: Any, distances: Tensor, constants: list[float]) -> Tensor:  # both (B, B)
         ctx.save_for_backward(distances)
         ctx.constants = constants
         kernel, term = torch.zeros_like(distances), torch.empty_like(distances)
