@@ -34,7 +34,7 @@ PARTITIONS = {"pose": 4, "person": 4, "rest": 4}
 FACTORS = ("person", "pose", "expression", "eyes")
 BETA = 0.05  # on the half squared error, summed over pixels
 STEPS, BATCH = 4_000, 64
-LEARNING_RATE = 1e-3
+LEARNING_RATE = 2e-3
 CHANNELS = (24, 48, 48)
 
 

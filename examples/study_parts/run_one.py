@@ -23,7 +23,7 @@ from study_parts.competitors import GroupVAE
 from study_parts.faces import Faces, load_faces, training_data
 from study_parts.models import assign_dimensions, make_model
 from study_parts.remedies import REMEDIES
-from study_parts.runs import FIRST_SCHEME, Run, Settings
+from study_parts.runs import FIRST_SCHEME, PHOTOGRAPH_LEARNING_RATE, Run, Settings
 
 DECODES_PAIRS = ("target", "group", "ada", "match", *REMEDIES)  # two images per row
 WITHOUT_PARTITIONS = ("ungated", "ada")
@@ -146,6 +146,7 @@ def run_photographs(run: Run, settings: Settings, folder: Path, output: Path) ->
     elif run.scheme in REMEDIES:
         model = REMEDIES[run.scheme](model.model_config, model.encoder, model.decoder)
     schedule = cmu_faces.schedule(data, batch_size, settings.photograph_steps)
+    schedule["learning_rate"] = PHOTOGRAPH_LEARNING_RATE
     train_silently(model, **schedule, seed=run.seed)
     seconds = time.perf_counter() - started
     if run.part == "photographs" and run.seed == 0:

@@ -17,6 +17,7 @@ CLAIM = (  # scheme, what is labelled
 )
 # The loss of version 0.1, which the first edition of the study is about.
 FIRST_SCHEME = {"agreement": 0.0, "labelled_kl": 1.0, "swap_consistency": 0.0}
+PHOTOGRAPH_LEARNING_RATE = 1e-3  # of the first edition
 NOISE = 0.2  # share of wrong labels in the runs of "noise remedies"
 LEAKY_WEIGHT = 0.02  # of the KL; low enough for the rest to leak
 
