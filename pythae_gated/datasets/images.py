@@ -100,7 +100,7 @@ class ImageReader:
         n = len(self) if in_memory else 1
         chunks = (range(n)[i : i + _CHECKED_AT_ONCE] for i in range(0, n, _CHECKED_AT_ONCE))
         highest = max(float(self.read(chunk).max()) for chunk in chunks)
-        self._is_finite = in_memory
+        self._is_finite = in_memory or getattr(data, "dtype", None) == np.uint8
         if highest == as_images(np.array(1, dtype=np.uint8)):
             warnings.warn(
                 "the images are zeros and ones in uint8, which become 0 and 1/255: convert them "
