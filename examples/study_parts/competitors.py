@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pythae_gated import Partitions
+from pythae_gated.gating.terms import gaussian_kl
 
 
 class GroupVAE(BetaVAE):
@@ -58,7 +59,7 @@ class AdaGVAE(GroupVAE):
     def shared(self, mu: Tensor, log_var: Tensor, gate: Tensor) -> Tensor:  # (B, L) of bool
         """The dimensions whose KL is below the midpoint."""
         (mu_x, mu_t), (log_x, log_t) = mu.detach().chunk(2), log_var.detach().chunk(2)
-        kl = (log_t - log_x + (log_x.exp() + (mu_x - mu_t).square()) / log_t.exp() - 1) / 2
+        kl = gaussian_kl(mu_x, log_x, mu_t, log_t)
         return kl < (kl.amin(1, keepdim=True) + kl.amax(1, keepdim=True)) / 2
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 import pythae_gated
 from pythae_gated import DIPVAE, GatedDIPVAE, Partitions
-from pythae_gated.inference import posterior
+from pythae_gated.inference import posterior, sample_posterior
 from pythae_gated.metrics import dci
 from study_parts import competitors
 from study_parts.faces import Faces
@@ -121,9 +121,9 @@ def assign_dimensions(model: Any, data: Faces, seed: int) -> None:
     partitions is maximal (on codes of training images); the networks' units are permuted.
     """
     images, factors = data.fit
-    mu, log_var = posterior(model, images, batch_size=1_000)
-    noise = torch.randn(mu.shape, generator=torch.Generator().manual_seed(seed))
-    importance = dci((mu + torch.exp(log_var / 2) * noise).numpy(), factors, seed=seed).importance
+    encoded = posterior(model, images, batch_size=1_000)
+    codes = sample_posterior(encoded, torch.Generator().manual_seed(seed))
+    importance = dci(codes.numpy(), factors, seed=seed).importance
     places = [name for name, size in PARTITIONS.items() for _ in range(size)]
     intended = np.array([[INTENDED[factor] == place for factor in factors] for place in places])
     _, order = linear_sum_assignment(intended @ importance.T, maximize=True)

@@ -9,15 +9,7 @@ from pythae.models.base.base_utils import ModelOutput
 from torch import Tensor, nn
 
 from pythae_gated.errors import GateError
-from pythae_gated.gating.terms import (
-    divergence,
-    gaussian_kl,
-    kl_weight,
-    scale_gradient,
-    sum_over,
-    swap_divergence,
-    weigh_pairs,
-)
+from pythae_gated.gating import terms
 from pythae_gated.partitions import Partitions
 
 # Losses that are a mean over images: on 2B rows, the mean of the losses of both directions.
@@ -96,9 +88,11 @@ class TargetScheme:
         """The gated posteriors."""
         output = self._encode(*args, **kwargs)
         self._mu, self._log_var = output["embedding"], output["log_covariance"]
-        self._divergence = divergence(self._mu, self._log_var)
-        if self._model.model_config.robust_pairs:
-            weights = weigh_pairs(self._divergence, self._gate, self._partitions)
+        config = self._model.model_config
+        if config.agreement or config.robust_pairs:
+            self._divergence = terms.divergence(self._mu, self._log_var)
+        if config.robust_pairs:
+            weights = terms.weigh_pairs(self._divergence, self._gate, self._partitions)
             self._weights = torch.cat([weights, weights])
         return output
 
@@ -113,9 +107,9 @@ class TargetScheme:
         n, loss = len(self._gate), self._model.loss_function
         scale = self._model.regularizer_scale
         if self._weights is not None:
-            recon_x, scale = scale_gradient(recon_x, self._weights), scale * self._weights
+            recon_x, scale = terms.scale_gradient(recon_x, self._weights), scale * self._weights
         if self._weights is not None or scale != 1:
-            codes, kwargs = _map_rows(codes, kwargs, n, lambda rows: scale_gradient(rows, scale))
+            codes, kwargs = _map_rows(codes, kwargs, n, lambda a: terms.scale_gradient(a, scale))
         if getattr(loss, "__func__", None) in _MEANS_OVER_IMAGES:
             return loss(recon_x, x, *codes, **kwargs)
 
@@ -123,33 +117,32 @@ class TargetScheme:
             own, named = _map_rows(codes, kwargs, n, lambda rows: rows.chunk(2)[codes_of])
             return loss(recon_x.chunk(2)[image_of], x.chunk(2)[image_of], *own, **named)
 
-        terms = zip(direction(0, 1), direction(1, 0), strict=True)
-        return tuple((first + second) / 2 for first, second in terms)
+        both = zip(direction(0, 1), direction(1, 0), strict=True)
+        return tuple((first + second) / 2 for first, second in both)
 
     def terms(self) -> Tensor | float:
         """What is added to the loss: agreement, swap consistency and the labelled KL."""
         config, partitions = self._model.model_config, self._partitions
         weights = 1.0 if self._weights is None else self._weights
-        total: Tensor | float = 0.0
         if not partitions.labelled:
-            return total
+            return 0.0
+        total: Tensor = self._mu.new_zeros(())
         if config.agreement:
             shared = torch.where(self._mask, self._divergence, 0)
-            by_row = sum_over(shared, partitions, partitions.labelled)
+            by_row = terms.sum_over(shared, partitions, partitions.labelled)
             total = total + config.agreement * (weights * by_row).mean()
         if config.labelled_kl != 1:
             zeros = torch.zeros_like(self._mu)  # mean and log-variance of the prior
-            kl = gaussian_kl(self._mu, self._log_var, zeros, zeros)
-            by_row = sum_over(kl, partitions, partitions.labelled)
+            kl = terms.gaussian_kl(self._mu, self._log_var, zeros, zeros)
+            by_row = terms.sum_over(kl, partitions, partitions.labelled)
             total = total + (config.labelled_kl - 1) * (weights * by_row).mean()
         if config.swap_consistency and partitions.rest:
             codes = self._z, self._mu, self._log_var
             rows = max(1, len(self._gate) // 3)
-            moved = swap_divergence(self._model, partitions, *codes, rows)
+            moved = terms.swap_divergence(self._model, partitions, *codes, rows)
             total = total + config.swap_consistency * moved
-        if not isinstance(total, Tensor):
-            return total
-        return scale_gradient(kl_weight(self._model) * total, self._model.regularizer_scale)
+        weighted = terms.kl_weight(self._model) * total
+        return terms.scale_gradient(weighted, self._model.regularizer_scale)
 
 
 def _gated(encoder: nn.Module, mask: Tensor) -> Callable[..., Any]:

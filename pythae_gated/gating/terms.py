@@ -36,10 +36,8 @@ def scale_gradient(value: Tensor, scale: Tensor | float) -> Tensor:  # (N, ...) 
     return constant + scale * (value - constant)
 
 
-def sum_over(
-    values: Tensor, partitions: Partitions, names: Iterable[str]
-) -> Tensor:  # (N, L) -> (N,)
-    """Sums of each row over the dimensions of some partitions."""
+def sum_over(values: Tensor, partitions: Partitions, names: Iterable[str]) -> Tensor:
+    """Sums (N,) of values (N, L) over the dimensions of some partitions."""
     parts = partitions.split(values)
     return torch.stack([parts[name].sum(dim=1) for name in names]).sum(dim=0)
 

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import entr
 
-from pythae_gated.metrics.factors import Factors, FloatArray, split_codes
+from pythae_gated.metrics.factors import Factors, FloatArray
 from pythae_gated.metrics.forests import Estimator, predict
+from pythae_gated.metrics.splits import split_codes
 
 
 @dataclass(frozen=True, eq=False)

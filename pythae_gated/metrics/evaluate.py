@@ -15,7 +15,7 @@ from pythae_gated.inference import decode, posterior, resolve_partitions, sample
 from pythae_gated.metrics.dci import dci
 from pythae_gated.metrics.evaluation import ACTIVE, Evaluation
 from pythae_gated.metrics.factor_vae import factor_vae_score
-from pythae_gated.metrics.factors import Array, Factors, LabelledCodes, as_factors, split_rows
+from pythae_gated.metrics.factors import Array, Factors, LabelledCodes, as_factors
 from pythae_gated.metrics.information import mig, modularity
 from pythae_gated.metrics.partition_scores import (
     check_intended,
@@ -24,6 +24,7 @@ from pythae_gated.metrics.partition_scores import (
     partition_share,
 )
 from pythae_gated.metrics.sap import sap
+from pythae_gated.metrics.splits import split_rows
 from pythae_gated.partitions import Partitions
 
 

@@ -1,4 +1,4 @@
-"""Codes and factors as every metric takes them, and the rows to fit and to test on."""
+"""Codes and factors as every metric takes them."""
 
 import warnings
 from collections.abc import Collection, Iterable
@@ -7,9 +7,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.model_selection import train_test_split
 
-from pythae_gated.datasets.labels import Mask, encode_labels, read_factors, read_labels
+from pythae_gated.datasets.labels import Mask, read_factors
 
 Array: TypeAlias = npt.NDArray[Any]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -47,8 +46,28 @@ class Factor:
         values = np.zeros(len(self.values), dtype=np.int64)
         values[self.known] = np.unique(known, return_inverse=True)[1]
         binned = replace(self, values=values, discrete=True)
-        check_values(self if self.discrete else binned)
+        (self if self.discrete else binned).check()
         return binned
+
+    def check(self) -> None:
+        """Refuse fewer than two values, or a discrete factor whose values all differ.
+
+        Raises:
+            ValueError: With its name.
+        """
+        known = self.known_values
+        distinct = len(np.unique(known))
+        if distinct < 2:
+            raise ValueError(
+                f"factor {self.name!r} takes fewer than 2 values in the {len(known)} rows in "
+                "which it is known; leave it out"
+            )
+        if self.discrete and distinct == len(known):
+            raise ValueError(
+                f"factor {self.name!r} takes {distinct} values in {distinct} rows, each once "
+                f"(such as {known[0]}): give it as floats to have it binned, use fewer bins or "
+                "more rows, or leave it out"
+            )
 
     def determines(self, other: "Factor") -> bool:
         """Whether each value occurs with a single value of the other factor, and not by accident.
@@ -241,101 +260,3 @@ def bin_values(values: Array, n_bins: int) -> Array:
     if len(values) == 0 or np.ptp(values) <= n_bins * rounding:
         return np.zeros(len(values), dtype=np.int64)
     return np.digitize(values, np.histogram(values, n_bins)[1][1:-1])
-
-
-def split_rows(n: int, seed: int, groups: Any = None) -> tuple[Array, Array]:
-    """Indices of the rows to fit on and of those to test on, a random quarter.
-
-    Args:
-        n: Number of rows.
-        seed: Of the split.
-        groups: (N,) labels; the rows of a group are on the same side, and a quarter of the groups
-            is tested.
-
-    Raises:
-        ValueError: If groups have another length or missing labels, or there is only one.
-    """
-    if groups is None:
-        fit, held_out = train_test_split(np.arange(n), random_state=seed)
-        return fit, held_out
-    numbers = encode_labels(*read_labels(groups, "groups"))  # missing ones are -1
-    if len(numbers) != n or numbers.min() < 0 or numbers.max() < 1:
-        raise ValueError(
-            f"groups of shape {np.shape(groups)}: expected ({n},), 2 groups or more, none missing"
-        )
-    fit, held_out = train_test_split(np.arange(numbers.max() + 1), random_state=seed)
-    return np.flatnonzero(np.isin(numbers, fit)), np.flatnonzero(np.isin(numbers, held_out))
-
-
-def split_codes(
-    codes: npt.ArrayLike,
-    factors: Factors,
-    test: tuple[npt.ArrayLike, Factors] | None,
-    discrete: Iterable[str] | None,
-    unknown: Any,
-    seed: int,
-) -> tuple[LabelledCodes, LabelledCodes]:
-    """The rows to fit on and the rows to test on: by default a random quarter of all.
-
-    Raises:
-        ValueError: As `label_codes`, or if a factor has too few known values on either side.
-
-    Warns:
-        UserWarning: If a class to test is not among the fitted ones.
-    """
-    fitted = label_codes(codes, factors, discrete, unknown)
-    if test is None:
-        fit, held_out = split_rows(len(fitted.codes), seed)
-        fitted, tested = fitted.take(fit), fitted.take(held_out)
-    else:
-        tested = fitted.label_alike(as_codes(test[0]), test[1], unknown)
-    if fitted.codes.shape[1] != tested.codes.shape[1]:
-        raise ValueError(
-            f"codes of {fitted.codes.shape[1]} dimensions to fit, {tested.codes.shape[1]} to test"
-        )
-    for pair in zip(fitted.factors, tested.factors, strict=True):
-        _check_sides(*pair)
-    return fitted, tested
-
-
-def _check_sides(fitted: Factor, tested: Factor) -> None:
-    name, known = fitted.name, tested.known_values
-    if len(known) < 2:
-        raise ValueError(
-            f"factor {name!r} is known in {len(known)} of {len(tested.known)} rows to test: at "
-            "least 2 are needed"
-        )
-    check_values(fitted)
-    if (fitted.values.dtype.kind == "U") != (known.dtype.kind == "U"):
-        raise ValueError(
-            f"factor {name!r} has dtype {fitted.values.dtype} in the rows to fit and "
-            f"{known.dtype} in those to test: convert one of them"
-        )
-    unseen = np.setdiff1d(known, fitted.known_values)
-    if fitted.discrete and len(unseen):
-        warnings.warn(
-            f"factor {name!r} has {len(unseen)} classes in the rows to test that are not in the "
-            f"rows to fit, such as {unseen.tolist()[0]!r}: they count as wrong",
-            stacklevel=4,
-        )
-
-
-def check_values(factor: Factor) -> None:
-    """Refuse a factor with fewer than two values, or a discrete one whose values all differ.
-
-    Raises:
-        ValueError: With its name.
-    """
-    known = factor.known_values
-    distinct = len(np.unique(known))
-    if distinct < 2:
-        raise ValueError(
-            f"factor {factor.name!r} takes fewer than 2 values in the {len(known)} rows in which "
-            "it is known; leave it out"
-        )
-    if factor.discrete and distinct == len(known):
-        raise ValueError(
-            f"factor {factor.name!r} takes {distinct} values in {distinct} rows, each once (such "
-            f"as {known[0]}): give it as floats to have it binned, use fewer bins or more rows, "
-            "or leave it out"
-        )

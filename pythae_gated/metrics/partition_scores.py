@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pythae_gated.metrics.factors import Factors, FloatArray, split_codes
+from pythae_gated.metrics.factors import Factors, FloatArray
 from pythae_gated.metrics.forests import chance, p_value, predict
+from pythae_gated.metrics.splits import split_codes
 from pythae_gated.partitions import Partitions
 
 

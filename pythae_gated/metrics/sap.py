@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.svm import LinearSVC
 
-from pythae_gated.metrics.factors import Array, Factors, split_codes
+from pythae_gated.metrics.factors import Array, Factors
 from pythae_gated.metrics.forests import fit_and_predict
 from pythae_gated.metrics.information import Gaps, find_gaps
+from pythae_gated.metrics.splits import split_codes
 
 LEAST_VARIANCE = 1e-12  # of a dimension; below it, disentanglement_lib regards it as constant
 

@@ -37,6 +37,7 @@ from cmu_faces import read_photographs
 from networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
 from pythae.data.datasets import BaseDataset
 from pythae.models import BetaVAE, BetaVAEConfig
+from study_parts.runs import FIRST_SCHEME
 from torch.utils.data import Subset
 from training import train
 
@@ -91,8 +92,6 @@ def mice(args: argparse.Namespace) -> tuple[Any, ...]:
 EXTRA = {"faces": ("identity",), "photographs": ("eyes",)}  # factors without labels
 DATA = {each.__name__: each for each in (faces, photographs, digits, speech, mice)}
 
-
-FIRST_SCHEME = {"agreement": 0.0, "labelled_kl": 1.0, "swap_consistency": 0.0}
 SCHEMES: dict[str, dict[str, Any]] = {
     "ungated": {},
     "0.1": FIRST_SCHEME,
@@ -173,7 +172,12 @@ def run(
 
 
 def at(line: dict[str, Any], place: str, codes: str = "sample") -> dict[str, float]:
-    """The scores of the labelled factors: own, worst other labelled, rest, or worst of both."""
+    """The scores of the labelled factors: own, worst other labelled, rest, or worst of both.
+
+    The place "chance" has the scores of a constant predictor.
+    """
+    if place == "chance":
+        return {factor: line["chance"][factor] for factor in line["intended"]}
     found = {}
     for factor, own in line["intended"].items():
         others = [p for p in line["sample"] if p != own]
@@ -193,9 +197,19 @@ def mean_of(runs: list[dict[str, Any]], place: str, codes: str = "sample") -> st
 def table_of_schemes(lines: list[dict[str, Any]]) -> str:
     """Means over the seeds, with beta by the rule; one row per data set, labels and scheme."""
     rows = [
-        "| data: factors | model | own | other labelled | rest | means: own | other labelled "
-        "| rest | constant | error | D / C / I / leakage |",
-        "| " + " | ".join(["---"] * 11) + " |",
+        [
+            "data: factors",
+            "model",
+            "own",
+            "other labelled",
+            "rest",
+            "means: own",
+            "other labelled",
+            "rest",
+            "constant",
+            "error",
+            "D / C / I / leakage",
+        ]
     ]
     for name, wrong, scheme in sorted_settings(lines, "data", "wrong", "scheme"):
         runs = select(lines, data=name, wrong=wrong, scheme=scheme)
@@ -204,59 +218,72 @@ def table_of_schemes(lines: list[dict[str, Any]]) -> str:
         ratio = error / np.mean([run["error"] for run in ungated]) if ungated else math.nan
         figures = [np.mean([run[key] for run in runs]) for key in "DCI"]
         figures.append(np.mean([np.mean(list(run["leakage"].values())) for run in runs]))
-        factors = ", ".join(runs[0]["intended"])
-        chance = [np.mean([run["chance"][f] for run in runs]) for f in runs[0]["intended"]]
-        cells = [
-            f"{name}: {factors}" + f", {wrong:.0%} wrong" * (wrong > 0),
-            f"{scheme} ({len(runs)})",
-            *(mean_of(runs, place) for place in ("own", "other", "rest")),
-            *(mean_of(runs, place, "mean") for place in ("own", "other", "rest")),
-            ", ".join(f"{value:.2f}" for value in chance),
-            f"{error:.2f} (x {ratio:.2f})",
-            " / ".join(f"{figure:.2f}" for figure in figures),
-        ]
-        rows.append("| " + " | ".join(cells) + " |")
-    return "\n".join(rows)
+        rows.append(
+            [
+                f"{name}: {', '.join(runs[0]['intended'])}" + f", {wrong:.0%} wrong" * (wrong > 0),
+                f"{scheme} ({len(runs)})",
+                *(mean_of(runs, place) for place in ("own", "other", "rest")),
+                *(mean_of(runs, place, "mean") for place in ("own", "other", "rest")),
+                mean_of(runs, "chance"),
+                f"{error:.2f} (x {ratio:.2f})",
+                " / ".join(f"{figure:.2f}" for figure in figures),
+            ]
+        )
+    return as_markdown(rows)
 
 
 def table_at_a_glance(lines: list[dict[str, Any]]) -> str:
     """Means over the seeds, from sampled codes: one row per data set."""
     rows = [
-        "| data: factors | own: ungated | own: gated | elsewhere: ungated | elsewhere: 0.1 "
-        "| elsewhere: gated | constant | error: 0.1 | error: gated |",
-        "| " + " | ".join(["---"] * 9) + " |",
+        [
+            "data: factors",
+            "own: ungated",
+            "own: gated",
+            "elsewhere: ungated",
+            "elsewhere: 0.1",
+            "elsewhere: gated",
+            "constant",
+            "error: 0.1",
+            "error: gated",
+        ]
     ]
     for (name,) in sorted_settings(lines, "data"):
         runs = {scheme: select(lines, data=name, wrong=0.0, scheme=scheme) for scheme in SCHEMES}
-        factors = list(runs["gated"][0]["intended"])
-        chance = [np.mean([run["chance"][f] for run in runs["gated"]]) for f in factors]
         errors = {
             scheme: np.mean([run["error"] for run in runs[scheme]])
             for scheme in ("ungated", "0.1", "gated")
         }
-        cells = [
-            f"{name}: {', '.join(factors)}",
-            *(mean_of(runs[scheme], "own") for scheme in ("ungated", "gated")),
-            *(mean_of(runs[scheme], "elsewhere") for scheme in ("ungated", "0.1", "gated")),
-            ", ".join(f"{value:.2f}" for value in chance),
-            *(f"x {errors[scheme] / errors['ungated']:.2f}" for scheme in ("0.1", "gated")),
-        ]
-        rows.append("| " + " | ".join(cells) + " |")
-    return "\n".join(rows)
+        rows.append(
+            [
+                f"{name}: {', '.join(runs['gated'][0]['intended'])}",
+                *(mean_of(runs[scheme], "own") for scheme in ("ungated", "gated")),
+                *(mean_of(runs[scheme], "elsewhere") for scheme in errors),
+                mean_of(runs["gated"], "chance"),
+                *(f"x {errors[scheme] / errors['ungated']:.2f}" for scheme in ("0.1", "gated")),
+            ]
+        )
+    return as_markdown(rows)
 
 
 def table_of_beta(lines: list[dict[str, Any]]) -> str:
     """Means over the seeds, and in brackets the worst own score, of each multiple."""
     rows = [
-        "| data (half squared error of the mean) | beta | multiple of the rule "
-        "| own partition | rest | constant | active units | error |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        [
+            "data (half squared error of the mean)",
+            "beta",
+            "multiple of the rule",
+            "own partition",
+            "rest",
+            "constant",
+            "active units",
+            "error",
+        ]
     ]
     for name, multiple in sorted_settings(lines, "data", "multiple"):
         runs = select(lines, data=name, multiple=multiple)
         cells = []
         for place in ("own", "rest", "chance"):
-            values = [run["chance"] if place == "chance" else at(run, place) for run in runs]
+            values = [at(run, place) for run in runs]
             shown = []
             for factor in runs[0]["intended"]:
                 found = [each[factor] for each in values]
@@ -267,11 +294,18 @@ def table_of_beta(lines: list[dict[str, Any]]) -> str:
             np.mean([run[key] for run in runs])
             for key in ("mean_error", "beta", "error", "active")
         )
-        rows.append(
-            f"| {name} ({mean_error:.1f}) | {beta:.3g} | {multiple or '1/rule'} "
-            f"| {' | '.join(cells)} | {active:.0f} of {runs[0]['dimensions']} | {error:.2f} |"
-        )
-    return "\n".join(rows)
+        units = f"{active:.0f} of {runs[0]['dimensions']}"
+        first = f"{name} ({mean_error:.1f})", f"{beta:.3g}", str(multiple or "1/rule")
+        rows.append([*first, *cells, units, f"{error:.2f}"])
+    return as_markdown(rows)
+
+
+def as_markdown(rows: list[list[str]]) -> str:
+    """A table whose first row are the headings."""
+    lines = [
+        "| " + " | ".join(cells) + " |" for cells in [rows[0], ["---"] * len(rows[0]), *rows[1:]]
+    ]
+    return "\n".join(lines)
 
 
 def select(lines: list[dict[str, Any]], **values: Any) -> list[dict[str, Any]]:
@@ -320,7 +354,7 @@ def main() -> None:
             with path.open("a") as file:
                 file.write(json.dumps(line) + "\n")
     lines = select(read(path), steps=args.steps)
-    print(tables[args.table](select(lines, scheme="gated") if beta else lines))
+    print(tables[args.table](select(lines, scheme="gated", wrong=args.wrong) if beta else lines))
 
 
 def read(path: Path) -> list[dict[str, Any]]:

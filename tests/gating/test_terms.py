@@ -208,7 +208,7 @@ def test_robust_pairs_weigh_gradients_and_not_the_loss(reconstruction_loss, monk
     given = {"reconstruction_loss": reconstruction_loss, "rest": ["identity"], **FIRST_SCHEME}
     plain = make("GatedBetaVAE", **given)
     robust = make("GatedBetaVAE", **given, robust_pairs=True)
-    monkeypatch.setattr("pythae_gated.gating.gate.weigh_pairs", lambda *_: weights)
+    monkeypatch.setattr("pythae_gated.gating.terms.weigh_pairs", lambda *_: weights)
     batch = make_batch()
     output, grads, _ = run(robust, batch)
     assert torch.equal(output.loss, run(plain, batch)[0].loss)

@@ -1,0 +1,89 @@
+"""The rows to fit on and the rows to test on."""
+
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.model_selection import train_test_split
+
+from pythae_gated.datasets.labels import encode_labels, read_labels
+from pythae_gated.metrics.factors import Factor, Factors, LabelledCodes, as_codes, label_codes
+
+
+def split_rows(n: int, seed: int, groups: Any = None) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Indices of the rows to fit on and of those to test on, a random quarter.
+
+    Args:
+        n: Number of rows.
+        seed: Of the split.
+        groups: (N,) labels; the rows of a group are on the same side, and a quarter of the groups
+            is tested.
+
+    Raises:
+        ValueError: If groups have another length or missing labels, or there is only one.
+    """
+    if groups is None:
+        fit, held_out = train_test_split(np.arange(n), random_state=seed)
+        return fit, held_out
+    numbers = encode_labels(*read_labels(groups, "groups"))  # missing ones are -1
+    if len(numbers) != n or numbers.min() < 0 or numbers.max() < 1:
+        raise ValueError(
+            f"groups of shape {np.shape(groups)}: expected ({n},), 2 groups or more, none missing"
+        )
+    fit, held_out = train_test_split(np.arange(numbers.max() + 1), random_state=seed)
+    return np.flatnonzero(np.isin(numbers, fit)), np.flatnonzero(np.isin(numbers, held_out))
+
+
+def split_codes(
+    codes: npt.ArrayLike,
+    factors: Factors,
+    test: tuple[npt.ArrayLike, Factors] | None,
+    discrete: Iterable[str] | None,
+    unknown: Any,
+    seed: int,
+) -> tuple[LabelledCodes, LabelledCodes]:
+    """The rows to fit on and the rows to test on: by default a random quarter of all.
+
+    Raises:
+        ValueError: As `label_codes`, or if a factor has too few known values on either side.
+
+    Warns:
+        UserWarning: If a class to test is not among the fitted ones.
+    """
+    fitted = label_codes(codes, factors, discrete, unknown)
+    if test is None:
+        fit, held_out = split_rows(len(fitted.codes), seed)
+        fitted, tested = fitted.take(fit), fitted.take(held_out)
+    else:
+        tested = fitted.label_alike(as_codes(test[0]), test[1], unknown)
+    if fitted.codes.shape[1] != tested.codes.shape[1]:
+        raise ValueError(
+            f"codes of {fitted.codes.shape[1]} dimensions to fit, {tested.codes.shape[1]} to test"
+        )
+    for pair in zip(fitted.factors, tested.factors, strict=True):
+        _check_sides(*pair)
+    return fitted, tested
+
+
+def _check_sides(fitted: Factor, tested: Factor) -> None:
+    name, known = fitted.name, tested.known_values
+    if len(known) < 2:
+        raise ValueError(
+            f"factor {name!r} is known in {len(known)} of {len(tested.known)} rows to test: at "
+            "least 2 are needed"
+        )
+    fitted.check()
+    if (fitted.values.dtype.kind == "U") != (known.dtype.kind == "U"):
+        raise ValueError(
+            f"factor {name!r} has dtype {fitted.values.dtype} in the rows to fit and "
+            f"{known.dtype} in those to test: convert one of them"
+        )
+    unseen = np.setdiff1d(known, fitted.known_values)
+    if fitted.discrete and len(unseen):
+        warnings.warn(
+            f"factor {name!r} has {len(unseen)} classes in the rows to test that are not in the "
+            f"rows to fit, such as {unseen.tolist()[0]!r}: they count as wrong",
+            stacklevel=4,
+        )
