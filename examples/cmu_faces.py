@@ -19,11 +19,10 @@ from typing import Any
 import imageio.v3 as imageio
 import numpy as np
 import torch
-from networks import make_networks
 from pythae.data.datasets import BaseDataset
 from pythae.models import BetaVAE, BetaVAEConfig
 from torch.utils.data import Dataset, Subset
-from training import train
+from training import make_networks, train
 
 from pythae_gated import GatedBetaVAE, GatedBetaVAEConfig, PairedDataset
 from pythae_gated.callbacks import GatedSchedule

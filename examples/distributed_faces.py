@@ -16,10 +16,10 @@ import numpy as np
 import quickstart
 import torch
 import torch.distributed as dist
-from networks import make_networks
 from pythae.trainers import BaseTrainer, BaseTrainerConfig
 from pythae.trainers.base_trainer import base_trainer
 from torch.nn.parallel import DistributedDataParallel
+from training import make_networks
 
 from pythae_gated import GatedBetaVAE, GatedBetaVAEConfig, PairedDataset
 from pythae_gated.callbacks import GatedSchedule

@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from networks import make_networks
 from pythae.models import AutoModel, BetaVAE, BetaVAEConfig
 from pythae.samplers import GaussianMixtureSampler, GaussianMixtureSamplerConfig
-from training import train
+from training import make_networks, train
 
 from pythae_gated import GatedBetaVAE, GatedBetaVAEConfig, PairedDataset
 from pythae_gated.callbacks import GatedSchedule

@@ -4,10 +4,29 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from pythae.models import BaseAE
 from pythae.pipelines import TrainingPipeline
 from pythae.trainers import AdversarialTrainerConfig, BaseTrainerConfig
 from pythae.trainers.training_callbacks import TrainingCallback
+from torch import Tensor
+
+from pythae_gated.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
+
+
+def make_networks(
+    latent_dim: int,
+    mean: Tensor,  # (C, H, W) or (D,)
+    channels: Sequence[int] | None = None,
+    *,
+    seed: int,
+) -> tuple[Any, Any]:
+    """An encoder and a decoder; the same seed gives the same initial weights."""
+    torch.manual_seed(seed)
+    shape = tuple(mean.shape)
+    if len(shape) == 1:
+        return MLPEncoder(shape, latent_dim), MLPDecoder(shape, latent_dim, mean)
+    return ConvEncoder(shape, latent_dim, channels), ConvDecoder(shape, latent_dim, mean, channels)
 
 
 def train(

@@ -3,6 +3,7 @@
 import functools
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from pythae.config import BaseConfig
@@ -62,7 +63,22 @@ def registered_config(model_class: type) -> Any:
 
 
 class HubCardMixin:
-    """Puts our package and the model's partitions on the card that Pythae uploads."""
+    """Names our package and the model's partitions in saved folders and on the hub."""
+
+    def save(self, dir_path: str) -> None:
+        """As Pythae's, with a file `pythae_gated.txt` that says which package loads the folder.
+
+        Args:
+            dir_path: The folder, made if it does not exist.
+        """
+        super().save(dir_path)  # type: ignore[misc]
+        partitions = getattr(self, "partitions", "none")
+        Path(dir_path, "pythae_gated.txt").write_text(
+            f"A {type(self).__name__} of the package pythae-gated. Partitions: {partitions}. "
+            "Load it with:\n\nimport pythae_gated\nfrom pythae.models import AutoModel\n\n"
+            "model = AutoModel.load_from_folder('path/of/this/folder')\n",
+            encoding="utf-8",
+        )
 
     def push_to_hf_hub(self, hf_hub_path: str) -> None:
         """As Pythae's, with a model card that names the partitions and the package to import.

@@ -54,6 +54,20 @@ def test_a_custom_model_loads_once_it_is_registered(tmp_path):
     assert type(config) is WarmVAEConfig
 
 
+@pytest.mark.parametrize("model_class", [GatedBetaVAE, DIPVAE])
+def test_a_saved_folder_says_which_package_loads_it(tmp_path, model_class):
+    config = {GatedBetaVAE: GatedBetaVAEConfig, DIPVAE: DIPVAEConfig}[model_class]
+    gating = {"partitions": {"pose": 3, "rest": 7}} if model_class is GatedBetaVAE else {}
+    model_class(config(input_dim=(1, 4, 4), latent_dim=10, **gating)).save(str(tmp_path))
+    text = (tmp_path / "pythae_gated.txt").read_text(encoding="utf-8")
+    assert f"A {model_class.__name__} of the package pythae-gated." in text
+    assert ("{'pose': 3, 'rest': 7}" in text) == (model_class is GatedBetaVAE)
+    code = text.split("\n\n", 1)[1].replace("path/of/this/folder", tmp_path.as_posix())
+    scope = {}
+    exec(code, scope)
+    assert type(scope["model"]) is model_class
+
+
 def test_pythaes_own_models_load_as_before(tmp_path):
     BetaVAE(BetaVAEConfig(input_dim=(1, 4, 4), beta=3.0)).save(str(tmp_path))
     assert type(AutoModel.load_from_folder(str(tmp_path))) is BetaVAE

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from networks import ConvEncoder
 from pythae.models import BetaVAE
 from pythae.models.base.base_utils import ModelOutput
 from torch import Tensor, nn
@@ -15,6 +14,7 @@ from torch.nn import functional
 
 from pythae_gated import Partitions
 from pythae_gated.gating.terms import gaussian_kl
+from pythae_gated.networks import ConvEncoder
 
 
 class GroupVAE(BetaVAE):
@@ -106,10 +106,12 @@ class MatchPairing(BetaVAE):
 class PairDiscriminator(nn.Module):
     """Scores a pair of images, given the partitions that it shares, as real or generated."""
 
-    def __init__(self, n_partitions: int, channels: tuple[int, ...]) -> None:
+    def __init__(
+        self, n_partitions: int, input_dim: tuple[int, ...], channels: tuple[int, ...]
+    ) -> None:
         super().__init__()
         normalise = nn.utils.parametrizations.spectral_norm
-        features = ConvEncoder(1, channels).features
+        features = ConvEncoder(input_dim, 1, channels).features
         features[0] = nn.Conv2d(2, channels[0], 4, 2, 1)  # the pair, as two channels
         for layer in features.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):

@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from networks import make_networks
 from pythae.models import INFOVAE_MMD, BetaVAE, BetaVAEConfig, INFOVAE_MMD_Config
 from quickstart import INTENDED, PARTITIONS
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
+from training import make_networks
 
 import pythae_gated
 from pythae_gated import DIPVAE, GatedDIPVAE, Partitions
@@ -108,7 +108,9 @@ def _competitor(
         return competitors.SupervisedBetaVAE(config, *networks, partitions, heads)
     if scheme == "match":
         channels = CHANNELS[data.images.shape[-1]]
-        discriminator = competitors.PairDiscriminator(len(partitions.names), channels)
+        discriminator = competitors.PairDiscriminator(
+            len(partitions.names), data.images.shape[1:], channels
+        )
         return competitors.MatchPairing(config, *networks, discriminator, partitions)
     model = {"group": competitors.GroupVAE, "ada": competitors.AdaGVAE}[scheme]
     return model(config, *networks, partitions)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from pythae_gated.datasets.batch import Batch, Row, augment
-from pythae_gated.datasets.images import open_images
+from pythae_gated.datasets.images import BETA_RULE, mean_and_beta, open_images
 from pythae_gated.datasets.partners import Candidates, Indices, draw_pairs, make_candidates
 from pythae_gated.errors import PairingError
 from pythae_gated.partitions import SELF, Partitions
@@ -30,8 +30,8 @@ class PairedDataset(Dataset[DatasetOutput]):
       replaces it, from the whole dataset: to hold data out, use `split`.
     - A *self pair*: the image is its own target; the rest is open, or all if there is no rest.
 
-    In a DataLoader, and so in Pythae's trainers, each batch is read at once. Since rows follow
-    the kinds, not the items, fit Pythae's samplers to the images themselves.
+    In a DataLoader, each batch is read at once. Since rows follow the kinds, not the items, fit
+    Pythae's samplers to the images themselves.
 
     Args:
         data: Images (N, *input_dim) of any kind that `open_images` takes: an array, tensor,
@@ -39,8 +39,8 @@ class PairedDataset(Dataset[DatasetOutput]):
         partitions: `model.partitions`; or name -> size, in which case partitions without labels
             are the rest (a warning shows the `rest=[...]` that the model's config must have).
         factors: Partition -> labels, (N,) or (N, F) for several columns that must all be equal:
-            numbers or strings, in a list, array, tensor, Series or data frame. NaN, None, NaT,
-            `pandas.NA` and masked entries are unknown.
+            numbers or strings, in a list, array, tensor, Series or data frame. Missing values
+            (NaN, None, NaT, `pandas.NA`, masked) are unknown.
         pairs: Partition -> (M, 2) indices of items known to share its factor, without labels.
         tolerance: Partition -> the largest distance between the labels of two partners, which
             then are numbers; Euclidean for several columns. Each partner is equally likely.
@@ -54,8 +54,8 @@ class PairedDataset(Dataset[DatasetOutput]):
         transform: A function of fetched images (n, *input_dim), for augmentation: called once for
             the data of a batch and once for its targets. With a seed it is called for each image,
             with torch's generator seeded.
-        seed: None: new pairs at each access, from torch's global generator. An int: item i is
-            always the same pair, and its data is image i, for evaluation.
+        seed: None: new pairs at each access, from torch's global generator. An int, for
+            evaluation: item i is always the same pair, of image i.
 
     Attributes:
         images: The `ImageReader` of the images.
@@ -205,11 +205,10 @@ class PairedDataset(Dataset[DatasetOutput]):
             )
 
     def summary(self) -> str:
-        """A table of the supervision, one row per kind of pair.
+        """A table of the supervision, one row per kind of pair, and notes.
 
-        Its columns are the number of labelled images, of distinct labels, of labelled images
-        without a partner, and the share of pairs of this kind. Below it are the rest, and labels
-        that look like missing values.
+        Its columns are the numbers of labelled images, of distinct labels and of labelled images
+        without a partner, and the share of pairs. Notes: the rest, beta, doubtful labels.
         """
         counts = [*self.weights.values()]
         if self._frozen is not None:
@@ -223,8 +222,15 @@ class PairedDataset(Dataset[DatasetOutput]):
             lines.append(row(name, f"{found.n_labelled:,}", groups, f"{found.n_alone:,}", share))
         lines.append(row(SELF, f"{len(self):,}", "-", "-", shares[-1]))
         rest = ", ".join(self.partitions.rest) or "none; self pairs open all partitions"
+        _, beta = mean_and_beta(self)
+        error = f"half squared error of the mean {beta / BETA_RULE:.4g}: start with {beta=:.2g}"
         notes = [found.note for found in self._candidates.values() if found.note]
-        return "\n".join([*lines, f"rest: {rest}", *notes])
+        return "\n".join([*lines, f"rest: {rest}", error, *notes])
+
+    def __repr__(self) -> str:
+        labelled = {name: found.n_labelled for name, found in self._candidates.items()}
+        rest = list(self.partitions.rest)
+        return f"PairedDataset({len(self):,} images, {labelled=}, {rest=})"
 
     def _rank(self) -> int:
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()

@@ -99,6 +99,10 @@ class GatedMixin(HubCardMixin, _Parent):
             f"partitions={partitions.sizes}, rest={list(partitions.rest)})"
         )
 
+    def extra_repr(self) -> str:
+        """The first line of `repr(model)`: the partitions."""
+        return str(self.partitions)
+
     @classmethod
     def from_parent(
         cls,

@@ -45,7 +45,8 @@ def tile(
         min_side: Images with a shorter side, in pixels, are enlarged by a whole number.
 
     Raises:
-        ValueError: If the shapes do not fit together, or an image contains NaN or infinity.
+        ValueError: If the shapes do not fit together, or are those of a single image (C, H, W) or
+            of grey images (N, H, W), or an image contains NaN or infinity.
 
     Example:
         >>> tile(np.zeros((2, 3, 1, 10, 10), dtype=np.float32)).shape
@@ -117,6 +118,13 @@ def check_grid(images: Tensor) -> None:
 def _as_grid(images: Images) -> Tensor:  # (R, C, channels, H, W) or (R, C, D)
     grid = read_all(images)
     check_grid(grid)
+    n, *sides = grid.shape
+    # A table with so many columns is far rarer than an image without the dimension (N, ...).
+    if grid.ndim == 3 and (sides[0] == sides[1] >= 16 or (n in (1, 3) and min(sides) >= 28)):
+        raise ValueError(
+            f"images of shape {tuple(grid.shape)}: expected (N, channels, H, W); one image is "
+            "images[None], grey ones are images[:, None], and one line of a table is (N, D)"
+        )
     if grid.ndim in (3, 5):
         return grid
     width = math.ceil(math.sqrt(len(grid)))

@@ -34,7 +34,6 @@ from sklearn.datasets import load_digits
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 
 from cmu_faces import read_photographs
-from networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
 from pythae.data.datasets import BaseDataset
 from pythae.models import BetaVAE, BetaVAEConfig
 from study_parts.runs import FIRST_SCHEME
@@ -43,10 +42,12 @@ from training import train
 
 from pythae_gated import GatedBetaVAE, GatedBetaVAEConfig, PairedDataset, Partitions
 from pythae_gated.callbacks import GatedSchedule
-from pythae_gated.datasets import make_faces
+from pythae_gated.datasets import make_faces, mean_and_beta
+from pythae_gated.datasets.images import BETA_RULE
 from pythae_gated.metrics import evaluate
+from pythae_gated.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
 
-RULE, BATCH, LEARNING_RATE = 0.005, 64, 2e-3
+BATCH, LEARNING_RATE = 64, 2e-3
 
 
 def faces(_: argparse.Namespace) -> tuple[Any, ...]:
@@ -110,18 +111,17 @@ def run(
     names = np.unique(groups)
     held_out = np.isin(groups, rng.choice(names, len(names) // 5, replace=False))
     train_images, test_images = images[~held_out], images[held_out]
-    mean = train_images.mean(0)
-    mean_error = 0.5 * float(np.square(train_images - mean).sum() / len(train_images))
-    beta = RULE * mean_error * multiple if multiple else 1.0
+    start, rule = mean_and_beta(train_images)
+    beta = rule * multiple if multiple else 1.0
 
     torch.manual_seed(seed)
-    latent_dim, start = sum(sizes.values()), torch.from_numpy(mean)
-    if images.shape[1:] == (1, 32, 32):
-        networks = ConvEncoder(latent_dim), ConvDecoder(latent_dim, start)
+    latent_dim, shape = sum(sizes.values()), images.shape[1:]
+    if shape == (1, 32, 32):
+        networks = ConvEncoder(shape, latent_dim), ConvDecoder(shape, latent_dim, start)
     else:
-        networks = MLPEncoder(latent_dim, start.numel()), MLPDecoder(latent_dim, start)
+        networks = MLPEncoder(shape, latent_dim), MLPDecoder(shape, latent_dim, start)
     settings: dict[str, Any] = {
-        "input_dim": images.shape[1:], "latent_dim": latent_dim, "beta": beta
+        "input_dim": shape, "latent_dim": latent_dim, "beta": beta
     }  # fmt: skip
     model: BetaVAE
     data: Any
@@ -162,7 +162,7 @@ def run(
     sampled, means = (evaluate(model, *fit, codes=codes, **given) for codes in ("sample", "mean"))
     return {
         "data": name, "scheme": scheme, "multiple": multiple, "wrong": args.wrong, "seed": seed,
-        "steps": args.steps, "beta": beta, "mean_error": mean_error,
+        "steps": args.steps, "beta": beta, "mean_error": rule / BETA_RULE,
         "error": sampled.reconstruction_error, "active": sampled.active_units,
         "dimensions": latent_dim, "chance": sampled.chance, "intended": intended,
         "D": sampled.disentanglement, "C": sampled.completeness,

@@ -10,10 +10,8 @@ pixels, averaged over held-out images, each decoded from a sampled code.
 
 import argparse
 import logging
-import sys
 import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -26,9 +24,7 @@ from pythae_gated.callbacks import KLWarmup
 from pythae_gated.datasets import make_faces
 from pythae_gated.datasets.images import as_images
 from pythae_gated.inference import decode, posterior
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
-from networks import ConvDecoder, ConvEncoder
+from pythae_gated.networks import ConvDecoder, ConvEncoder
 
 PARTITIONS = {"pose": 4, "expression": 6, "identity": 6}
 N_TRAIN, N_TEST = 6_000, 1_000
@@ -37,8 +33,8 @@ N_TRAIN, N_TEST = 6_000, 1_000
 def make_model(images: np.ndarray, networks: str, seed: int, beta: float) -> GatedBetaVAE:
     """The model of examples/quickstart.py, with its networks or with ReLU networks."""
     torch.manual_seed(seed)
-    encoder = ConvEncoder(16)
-    decoder = ConvDecoder(16, as_images(images).mean(0))
+    encoder = ConvEncoder((1, 32, 32), 16)
+    decoder = ConvDecoder((1, 32, 32), 16, as_images(images).mean(0))
     if networks == "relu":
         encoder.log_var.reset_parameters()
         for layers in (encoder.features, decoder.layers):

@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
 from pythae_gated import PairedDataset, Partitions
-from pythae_gated.datasets.images import ImageReader, open_images
+from pythae_gated.datasets.images import ImageReader, mean_and_beta, open_images
 
 N = 12
 IMAGES = np.random.default_rng(0).random((N, 3, 4, 5), dtype=np.float32)
@@ -304,3 +304,29 @@ def test_a_reader_is_what_a_paired_dataset_holds():
     assert isinstance(dataset.images, ImageReader)
     assert dataset.images.data is IMAGES
     assert len(dataset.split([1, 3, 5]).images) == 3
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy, list])
+def test_the_mean_and_beta_are_those_of_the_scaled_images(kind):
+    images = np.random.default_rng(0).integers(0, 256, (2_500, 1, 3, 3), dtype=np.uint8)
+    mean, beta = mean_and_beta(kind(images))
+    scaled = images / 255
+    torch.testing.assert_close(mean, torch.from_numpy(scaled.mean(0)).float())
+    assert beta == pytest.approx(0.005 * 0.5 * scaled.var(0).sum(), rel=1e-4)
+
+
+def test_the_mean_of_many_images_is_that_of_ten_thousand_at_equal_distances():
+    read = []
+
+    class Recorded(torch.utils.data.Dataset):
+        def __len__(self):
+            return 30_000
+
+        def __getitem__(self, index):
+            read.append(index)
+            return torch.tensor([float(index), 1.0])
+
+    mean, _ = mean_and_beta(Recorded())
+    assert len(set(read)) == 10_000
+    assert {0, 29_999} <= set(read)
+    assert mean.tolist() == pytest.approx([29_999 / 2, 1.0], rel=1e-3)

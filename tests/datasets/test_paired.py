@@ -422,11 +422,17 @@ class TestOtherSupervision:
             dataset = PairedDataset(
                 IMAGES, PARTITIONS, {"pose": labels}, unknown=-1, weights={"self": 3}
             )
-        header, pose, own, rest = dataset.summary().splitlines()
+        header, pose, own, rest, error = dataset.summary().splitlines()
         assert header.split() == ["pairs", "labelled", "groups", "alone", "share"]
         assert pose.split() == ["pose", "54", "5", "1", "0.25"]
         assert own.split() == ["self", "60", "-", "-", "0.75"]
         assert rest == "rest: identity"
+        half = 0.5 * np.square(IMAGES - IMAGES.mean(0)).sum() / N
+        beta = half / 200
+        assert error == f"half squared error of the mean {half:.4g}: start with {beta=:.2g}"
+        assert repr(dataset) == (
+            "PairedDataset(60 images, labelled={'pose': 54}, rest=['identity'])"
+        )
 
     @pytest.mark.parametrize(
         ("kwargs", "match"),

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import quickstart
 import torch
-from networks import make_networks
 from pythae.models import BetaVAE, BetaVAEConfig
-from training import train
+from training import make_networks, train
 
 from pythae_gated import GatedBetaVAE, GatedBetaVAEConfig, PairedDataset
 from pythae_gated.callbacks import GatedSchedule

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import study
 import torch
-from networks import ConvDecoder
 from pythae.models import BetaVAE
 from quickstart import INTENDED, PARTITIONS
 from study_parts import groups, models, remedies, tables
@@ -33,6 +32,7 @@ from study_parts.runs import (
 
 from pythae_gated import GatedBetaVAEConfig, Partitions
 from pythae_gated.datasets import make_faces
+from pythae_gated.networks import ConvDecoder
 
 SMALL = Settings(n_train=256, n_test=40, n_fit=256, epochs=2, batch=64)
 REST = Partitions(PARTITIONS, ["identity"])

@@ -28,6 +28,11 @@ def test_without_partitions_there_is_one():
     assert model.partitions.sizes == {"latent": 5}
 
 
+def test_the_partitions_are_shown_in_repr():
+    shown, _ = repr(GatedBetaVAE(make_config(rest=["identity"]))).split("(decoder)")
+    assert "Partitions({'pose': 2, 'identity': 3}, rest=['identity'])" in shown
+
+
 def test_the_parents_config_is_refused_and_the_gated_one_named():
     with pytest.raises(PartitionError, match=r"needs a gated config.* use GatedBetaVAEC"):
         GatedBetaVAE(BetaVAEConfig(input_dim=(1, 4, 4)))
