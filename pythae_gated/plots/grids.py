@@ -60,7 +60,7 @@ def traversals(
         deviation = (mu.var(0, correction=0, keepdim=True) + log_var.exp().mean(0)).sqrt()
     distance = torch.linspace(-span, span, steps)[:, None]  # (steps, 1)
     varied = torch.eye(start.shape[1], dtype=torch.bool)[:, None]  # (L, 1, L)
-    return _decode_grid(model, torch.where(varied, mean + distance * deviation, start))
+    return decode_grid(model, torch.where(varied, mean + distance * deviation, start))
 
 
 def swap_grid(
@@ -91,7 +91,7 @@ def swap_grid(
     kept = posterior(model, columns, name="columns")[0]
     resolved = resolve_partitions(model, partitions, kept.shape[1])
     z = resolved.exchange(kept.repeat(len(given), 1, 1), given[:, None], partition)  # (R, C, L)
-    return _decode_grid(model, z)
+    return decode_grid(model, z)
 
 
 def variations(
@@ -133,7 +133,8 @@ def reconstructions(model: nn.Module, x: Images) -> FloatArray:  # (2, N, *input
     return _as_array(torch.stack([read_all(x).reshape(decoded.shape), decoded]))
 
 
-def _decode_grid(model: nn.Module, z: Tensor) -> FloatArray:  # (R, C, L) -> (R, C, *input_dim)
+def decode_grid(model: nn.Module, z: Tensor) -> FloatArray:  # (R, C, L) -> (R, C, *input_dim)
+    """Decode a grid of codes, and refuse images that cannot be drawn."""
     decoded = decode(model, z.flatten(0, 1))
     return _as_array(decoded.reshape(*z.shape[:2], *decoded.shape[1:]))
 

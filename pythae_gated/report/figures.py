@@ -1,10 +1,9 @@
-"""The figures of a report; their captions are in the page's template."""
+"""The pictures of a report; their captions are in the page's templates."""
 
-import base64
 import re
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any
 
 import imageio.v3 as imageio
@@ -14,42 +13,42 @@ from torch import Tensor, nn
 
 from pythae_gated import plots
 from pythae_gated.datasets.images import ImageReader
-from pythae_gated.metrics.evaluation import Evaluation
 from pythae_gated.partitions import Partitions
+from pythae_gated.plots.layout import Picture
 
-REFERENCE = 1_000  # images that give the range of the traversals
 SPAN, STEPS = 2, 7
 RECONSTRUCTED, ROWS, COLUMNS, VARIATIONS = 8, 4, 6, 6
 MIN_SIDE = 96  # pixels; eight images fill the width of the page
+PAGE_BYTES = 3_000_000  # of all pictures in the page, before base64 adds a third
+QUALITIES = (90, 75, 60, 45, 30, 15)  # of JPEG
+JPEG_SIDE = 65_000  # pixels, the largest
 
 
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """A PNG file.
+    """A picture.
 
     Attributes:
-        kind: What it shows, for its caption.
-        png: The content of the file.
+        kind: What it shows, for its caption and the names of its rows and columns.
+        picture: The pixels.
         partition: The partition that it shows; "" for all.
         number: Number of the partition, from 1. It keeps file names distinct, since partitions
             may differ only in characters that a file name cannot have.
+        prefix: Of the file's name, for a second model.
     """
 
     kind: str
-    png: bytes
+    picture: Picture
     partition: str = ""
     number: int = 0
+    prefix: str = ""
 
     @property
     def file(self) -> str:
         """Name of the file."""
         name = re.sub(r"[^A-Za-z0-9-]+", "_", self.partition)[:40]
-        return f"{self.kind}_{self.number}_{name}.png" if self.number else f"{self.kind}.png"
-
-    @property
-    def source(self) -> str:
-        """The file as a data URI."""
-        return f"data:image/png;base64,{base64.b64encode(self.png).decode('ascii')}"
+        number = f"_{self.number}_{name}" if self.number else ""
+        return f"{self.prefix}{self.kind}{number}.png"
 
 
 def draw_figures(
@@ -67,43 +66,49 @@ def draw_figures(
     rows = shown[:ROWS]
     columns = shown[ROWS : ROWS + COLUMNS] if len(shown) > ROWS else rows
     several = len(partitions.names) > 1
-    yield Figure("reconstructions", _png(plots.reconstructions(model, shown[:RECONSTRUCTED])))
+    yield Figure("reconstructions", _tile(plots.reconstructions(model, shown[:RECONSTRUCTED])))
     if several:
         yield Figure("overview", _overview(model, partitions, shown[:1], columns))
-    reference = data.subset(np.arange(min(REFERENCE, len(data))))
-    dimensions = plots.traversals(model, shown[:1], steps=STEPS, span=SPAN, data=reference)
+    dimensions = plots.traversals(model, shown[:1], steps=STEPS, span=SPAN, data=data)
     for number, (name, at) in enumerate(partitions.slices.items(), start=1):
-        yield Figure("traversals", _png(dimensions[at]), name, number)
+        yield Figure("traversals", _tile(dimensions[at]), name, number)
         if several:
             swapped = plots.swap_grid(model, rows, columns, name, partitions=partitions)
-            yield Figure("swap", _png(swapped, rows=rows, columns=columns), name, number)
+            yield Figure("swap", _tile(swapped, rows=rows, columns=columns), name, number)
         generator = torch.Generator().manual_seed(seed)
         varied = plots.variations(
             model, rows, name, VARIATIONS, partitions=partitions, generator=generator
         )
-        yield Figure("variations", _png(varied, rows=rows), name, number)
+        yield Figure("variations", _tile(varied, rows=rows), name, number)
 
 
-def draw_chart(evaluation: Evaluation) -> Iterator[Figure]:
-    """Draw the importance chart; nothing if matplotlib is not installed."""
-    try:
-        chart = plots.importance_chart(evaluation)
-    except ImportError:
-        return
-    file = BytesIO()
-    chart.savefig(file, format="png", dpi=100)
-    yield Figure("importance", file.getvalue())
+def to_sources(pictures: Sequence[Picture]) -> list[str]:
+    """The pictures as data URIs that fit into one page.
+
+    Each is a PNG, or a JPEG where this is smaller (of photographs, rarely of charts). The quality
+    of all JPEG falls, from 90 to 15, until all pictures take at most 3 MB together, so that the
+    page remains below 5 MB in base64.
+    """
+    for quality in QUALITIES:
+        files = [_smallest(picture, quality) for picture in pictures]
+        if sum(map(len, files)) <= PAGE_BYTES:
+            break
+    kinds = ["jpeg", "png"]
+    return [f"data:image/{kinds[f[0] == 0x89]};base64,{b64encode(f).decode()}" for f in files]
 
 
-def _overview(model: nn.Module, partitions: Partitions, image: Tensor, columns: Tensor) -> bytes:
+def _smallest(picture: Picture, quality: int) -> bytes:
+    kinds = [".png", ".jpg"][: 1 + (max(picture.shape) < JPEG_SIDE)]
+    files = [imageio.imwrite("<bytes>", picture, extension=k, quality=quality) for k in kinds]
+    return min(map(bytes, files), key=len)
+
+
+def _overview(model: nn.Module, partitions: Partitions, image: Tensor, columns: Tensor) -> Picture:
     """One image, with one partition per row swapped with that of other images."""
-    swapped = [
-        plots.swap_grid(model, columns, image, name, partitions=partitions)[:, 0]
-        for name in partitions.names
-    ]  # K arrays of shape (C, *input_dim)
-    return _png(np.stack(swapped), rows=image[[0] * len(swapped)], columns=columns)
+    names = partitions.names
+    grids = [plots.swap_grid(model, columns, image, n, partitions=partitions) for n in names]
+    return _tile(np.stack(grids)[:, :, 0], rows=image[[0] * len(names)], columns=columns)
 
 
-def _png(images: Any, **headers: Any) -> bytes:
-    picture = plots.tile(images, min_side=MIN_SIDE, **headers)
-    return bytes(imageio.imwrite("<bytes>", picture, extension=".png"))
+def _tile(images: Any, **headers: Any) -> Picture:
+    return plots.tile(images, min_side=MIN_SIDE, **headers)

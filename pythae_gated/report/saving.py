@@ -1,27 +1,29 @@
 """Save a report: draw the figures, evaluate the model, write the page."""
 
+import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import imageio.v3 as imageio
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from torch import nn
 
 from pythae_gated.datasets.images import Images, open_images
 from pythae_gated.inference import fit_shape, posterior, resolve_partitions
 from pythae_gated.metrics.evaluate import evaluate
-from pythae_gated.metrics.evaluation import ACTIVE, SIGNIFICANT, Evaluation
-from pythae_gated.metrics.factors import Factors
+from pythae_gated.metrics.evaluation import Evaluation
+from pythae_gated.metrics.factors import Factors, as_factors
 from pythae_gated.partitions import Partitions
 from pythae_gated.plots.layout import check_grid
-from pythae_gated.report.figures import COLUMNS, ROWS, SPAN, draw_chart, draw_figures
-from pythae_gated.report.predictions import read_predictions
+from pythae_gated.report import explore, figures, predictions
 
-PAGE, EVALUATION = "report.html", "evaluation.json"
-FIGURES = (
-    "importance.png", "overview.png", "reconstructions.png", "swap_[0-9]*_*.png",
-    "traversals_[0-9]*_*.png", "variations_[0-9]*_*.png",
-)  # fmt: skip
+PAGE, EVALUATION, BASELINE = "report.html", "evaluation.json", "baseline_"
+FIGURES = ["overview.png", "reconstructions.png"]
+FIGURES += [f"{kind}_[0-9]*_*.png" for kind in ("swap", "traversals", "variations")]
+REFERENCE = 600  # images that give the range of the sliders, and the points of the maps
 _ENVIRONMENT = Environment(
     loader=PackageLoader("pythae_gated.report", ""),
     autoescape=True,  # names of partitions and factors are the user's
@@ -29,6 +31,7 @@ _ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_ENVIRONMENT.globals.update(explore=explore, figures=figures, levels=predictions)
 
 
 def save_report(
@@ -42,6 +45,8 @@ def save_report(
     test: tuple[Images, Factors] | None = None,
     draws: int = 1,
     evaluation: Evaluation | None = None,
+    baseline: nn.Module | None = None,
+    baseline_evaluation: Evaluation | None = None,
     title: str | None = None,
     unknown: Any = None,
     overwrite: bool = False,
@@ -49,24 +54,35 @@ def save_report(
 ) -> Path:
     """Save a folder that shows what each partition of a model encodes.
 
-    `report.html` is a single file to open in a browser: a sentence on each partition, shares of
-    importance and scores, reconstructions, and traversals, swaps and variations of each
-    partition, each with a caption. Beside it are the pictures as PNG files and
-    `evaluation.json`. The importance chart needs matplotlib (`pip install
-    'pythae-gated[plots]'`).
+    `report.html` is a single file to open in a browser, without a network. It begins with a
+    verdict on each factor and what to try where something failed. Sliders move decoded images
+    along each latent dimension and along the principal component of each partition, and two
+    images can be picked to exchange partitions between them (this needs JavaScript). Then come
+    shares of importance and scores, reconstructions, and traversals, swaps, variations and a map
+    of the codes of each partition, each with a caption. Beside it are the pictures as PNG files
+    and `evaluation.json`.
+
+    Sliders show frames decoded in advance, 11 per direction, from up to 4 images (fewer if there
+    are many dimensions). In the page, pictures are PNG or JPEG, whichever is smaller, and all
+    JPEG are compressed until the pictures take at most 3 MB (4 MB in base64): the page of images
+    of 64 x 64 x 3 remains below 5 MB.
 
     Args:
         model: Any Pythae VAE, gated or not.
         data: Images or rows of a table to evaluate on: uint8, which is divided by 255, or float.
-        factors: Name -> (N,) values, or an array (N, F); see `evaluate`.
+        factors: Name -> (N,) values, or an array (N, F); see `evaluate`. They also colour the
+            maps; None leaves the maps out, if an evaluation is given.
         folder: Created if missing; other files in it are kept.
         partitions: Name -> size, for an ungated model; None: the model's own.
         intended: Factor -> the partition assigned to it.
         test: Held-out images and their factors, of which the first few are shown. None: the first
             few of `data` are shown.
         draws: Posterior samples per image, in the evaluation.
-        evaluation: A result of `evaluate`, which replaces `factors`, `draws`, the partitions and
-            `intended`.
+        evaluation: A result of `evaluate`, which replaces `draws`, the partitions and `intended`,
+            and is not checked against `factors`.
+        baseline: A second model, such as an ungated one, whose results and pictures stand beside
+            the model's. It has its own partitions, or else those of the model.
+        baseline_evaluation: Its result of `evaluate`; None: it is evaluated as the model.
         title: Of the page; None: from the class of the model.
         unknown: As for `evaluate`.
         overwrite: Whether to replace the files of an earlier report.
@@ -82,49 +98,62 @@ def save_report(
             given beside an evaluation, or as `evaluate` does.
 
     Example:
-        >>> save_report(model, images, factors, "report", test=held_out)  # doctest: +SKIP
+        >>> save_report(model, images, factors, "report", baseline=ungated)  # doctest: +SKIP
         PosixPath('report/report.html')
     """
     folder = Path(folder)
-    for pattern in () if overwrite else (PAGE, EVALUATION, *FIGURES):
-        for path in folder.glob(pattern):
-            raise FileExistsError(
-                f"{str(path)!r} is of an earlier report: choose another folder, or overwrite=True"
-            )
+    _check_is_free(folder, overwrite)
     if evaluation is not None:
         for name, value in (("partitions", partitions), ("intended", intended)):
             if value is not None:
                 raise ValueError(f"{name} and evaluation, which has its own, exclude each other")
-        partitions = evaluation.partitions
+        partitions, intended, draws = evaluation.partitions, evaluation.intended, evaluation.draws
     data = open_images(data)  # once, here and in `evaluate`
     reader = data if test is None else open_images(test[0])
-    shown = reader.read(range(min(len(reader), ROWS + COLUMNS))).cpu()
+    shown = reader.read(range(min(len(reader), figures.ROWS + figures.COLUMNS))).cpu()
     shown = fit_shape(shown, getattr(model, "input_dim", None))
     check_grid(shown)
+    rows = np.linspace(0, len(data) - 1, min(REFERENCE, len(data))).round().astype(int)
+    reference = data.subset(rows)
     resolved = resolve_partitions(model, partitions, posterior(model, shown[:1])[0].shape[1])
-    figures = list(draw_figures(model, resolved, shown, data, seed))
+    drawn = list(figures.draw_figures(model, resolved, shown, reference, seed))
+    walks = list(explore.draw_walks(model, resolved, shown, reference))
+    sprites = [*explore.draw_swaps(model, resolved, shown), *(walk.frames for walk in walks)]
+    how: dict[str, Any] = {"draws": draws, "test": test, "unknown": unknown, "seed": seed}
     if evaluation is None:
-        evaluation = evaluate(
-            model, data, factors, partitions=resolved, intended=intended, draws=draws, test=test,
-            unknown=unknown, seed=seed,
-        )  # fmt: skip
-    figures += draw_chart(evaluation)
-    evaluation.save(folder / EVALUATION)  # creates the folder
-    for figure in figures:
-        (folder / figure.file).write_bytes(figure.png)
-    name = type(model).__name__
-    predictions = {part: read_predictions(evaluation, part) for part in resolved.names}
+        how.update(partitions=resolved, intended=intended)
+        evaluation = evaluate(model, data, factors, **how)
+    evaluations = [evaluation]
+    if baseline is not None:
+        own = getattr(baseline, "partitions", None) or resolved
+        others = figures.draw_figures(baseline, own, shown, reference, seed)
+        drawn += [replace(figure, prefix=BASELINE) for figure in others]
+        given = {name: part for name, part in evaluation.intended.items() if part in own.names}
+        how.update(partitions=own, intended=given)
+        evaluations.append(baseline_evaluation or evaluate(baseline, data, factors, **how))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # `evaluate` has warned
+        read = [] if factors is None else as_factors(factors, len(data), None, unknown)
     page = _ENVIRONMENT.get_template("page.html.j2").render(
-        title=f"What the partitions of {name} encode" if title is None else title,
-        model=name,
-        shape=shown.shape[1:],
-        evaluation=evaluation,
-        predictions=predictions,
-        assigned=[predictions[part][factor] for factor, part in evaluation.intended.items()],
-        figures={figure.file: figure for figure in figures},
-        active=ACTIVE,
-        significant=SIGNIFICANT,
-        span=SPAN,
-    )
+        title=title, models=[model, baseline][: len(evaluations)], evaluations=evaluations,
+        verdicts=list(map(predictions.read_verdicts, evaluations)), shown=shown,
+        predictions={n: predictions.read_predictions(evaluation, n) for n in resolved.names},
+        drawn=drawn, sources=figures.to_sources([*(each.picture for each in drawn), *sprites]),
+        walks=walks, frame=sprites[0].shape,
+        legends={each.name: explore.to_legend(each.take(rows)) for each in read},
+    )  # fmt: skip
+    for prefix, each in zip(("", BASELINE), evaluations, strict=False):
+        each.save(folder / (prefix + EVALUATION))  # creates the folder
+    for figure in drawn:
+        imageio.imwrite(folder / figure.file, figure.picture)
     (folder / PAGE).write_text(page, encoding="utf-8")
     return folder / PAGE
+
+
+def _check_is_free(folder: Path, overwrite: bool) -> None:
+    patterns = [prefix + each for prefix in ("", BASELINE) for each in (EVALUATION, *FIGURES)]
+    for pattern in () if overwrite else (PAGE, *patterns):
+        for path in folder.glob(pattern):
+            raise FileExistsError(
+                f"{str(path)!r} is of an earlier report: choose another folder, or overwrite=True"
+            )
