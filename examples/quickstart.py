@@ -91,6 +91,8 @@ def main() -> None:
         args.output / "report",
         test=(test_images, test_factors),
         evaluation=evaluations["gated"],
+        baseline=ungated,
+        baseline_evaluation=evaluations["ungated"],
         overwrite=True,
     )
     minutes = (time.perf_counter() - started) / 60
