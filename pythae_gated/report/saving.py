@@ -93,7 +93,9 @@ def save_report(
 
     Raises:
         FileExistsError: If a file of the report exists already, unless `overwrite`.
-        TypeError: If the model has no Gaussian posterior.
+        TypeError: If a model has no Gaussian posterior.
+        PartitionError: If the partitions do not fit a model; give the baseline as many latent
+            dimensions as the model.
         ValueError: If the images have neither 1 nor 3 channels, partitions or `intended` are
             given beside an evaluation, or as `evaluate` does.
 
@@ -129,7 +131,7 @@ def save_report(
         others = figures.draw_figures(baseline, own, shown, reference, seed)
         drawn += [replace(figure, prefix=BASELINE) for figure in others]
         given = {name: part for name, part in evaluation.intended.items() if part in own.names}
-        how.update(partitions=own, intended=given)
+        how.update(partitions=own, intended=given, codes=evaluation.codes)
         evaluations.append(baseline_evaluation or evaluate(baseline, data, factors, **how))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # `evaluate` has warned

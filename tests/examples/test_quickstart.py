@@ -5,6 +5,7 @@ import quickstart
 from pythae.models import AutoModel
 
 from pythae_gated import GatedBetaVAE
+from tests.support import browser
 
 
 def test_the_script_saves_models_and_pictures(tmp_path, monkeypatch, capsys):
@@ -19,6 +20,12 @@ def test_the_script_saves_models_and_pictures(tmp_path, monkeypatch, capsys):
         assert imageio.imread(tmp_path / f"{name}.png").ndim == 2
     assert str(tmp_path / "report" / "report.html") in printed
     assert (tmp_path / "report" / "report.html").stat().st_size > 10_000
+    if browser.CHROMIUM and browser.DRIVER:
+        with browser.open_browser() as driver:
+            browser.open_page(driver, tmp_path / "report" / "report.html", 1280)
+            assert "BetaVAE (baseline)" in driver.find_element("id", "baseline-table").text
+            assert driver.get_log("browser") == []
+            assert browser.requested(driver) == set()
     saved = next(tmp_path.glob("GatedBetaVAE_training_*/final_model"))
     assert str(saved) in printed
     assert type(AutoModel.load_from_folder(str(saved))) is GatedBetaVAE

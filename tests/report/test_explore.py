@@ -189,3 +189,4 @@ class TestPage:
         assert "mean+0.7 SD+1.3 SD+2.0 SD person 1person 2person 3" in text
         assert "image 1image 5image 6image 7image 8image 9image 10 poseperson" in text
         assert "inputsamplesample" in text
+        assert "The sliders need JavaScript; the pictures below show the same" in text

@@ -157,7 +157,7 @@ class TestAdvice:
         leaking = {**self.scores(0.9, 0.9), "leakage": {"yaw": 0.5, "age": 0.0}}
         text = advise(gated, **leaking)
         assert "Declare the rest: every partition has labels." in text
-        assert "against leakage of yaw" in text
+        assert "against leakage of yaw (best predicted from person)." in text
         assert "A gated model: yaw is encoded in several" in advise(model, **leaking)
         rest = Partitions(SIZES, ["person"])
         assert "Declare the rest" not in advise(gated, **leaking, partitions=rest)

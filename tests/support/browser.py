@@ -70,4 +70,4 @@ def requested(driver):
 if __name__ == "__main__":
     with open_browser() as browser:
         open_page(browser, sys.argv[1], 1140)
-        save_screenshot(browser, sys.argv[2], 1140, 1180)
+        save_screenshot(browser, sys.argv[2], 1140, 1480)

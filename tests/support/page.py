@@ -20,7 +20,7 @@ class Page(HTMLParser):
         if tag not in VOID:
             self.open.append(tag)
         if tag == "img":
-            self.images.append((attributes["alt"], attributes["src"]))
+            self.images.append((attributes["data-file"], attributes["src"]))
         self.links += [value for name, value in attributes.items() if name in ("src", "href")]
 
     def handle_endtag(self, tag):
