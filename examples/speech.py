@@ -44,9 +44,10 @@ def main() -> dict[str, Evaluation]:
     print(f"\n{UNHEARD.upper()}, WHOM THE MODEL HAS NEVER HEARD")
     print(predict_digits(model, training, new))
     print(judge_swaps(model, images, factors, test, new))
-    rows, columns = test[0][:6], new[0][:: len(new[0]) // 8][:8]
-    for name in ("digit", "speaker"):
-        path = args.output / f"swap_{name}.png"
+    columns = new[0][:: len(new[0]) // 8][:8]
+    for name, values in test[1].items():
+        _, first = np.unique(values, return_index=True)
+        rows, path = test[0][first], args.output / f"swap_{name}.png"
         grid = swap_grid(model, rows, columns, name)
         print(f"{name} of the row, all else of {UNHEARD}: {path}")
         save_png(path, grid, rows=rows, columns=columns)
