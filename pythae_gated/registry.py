@@ -63,22 +63,19 @@ def registered_config(model_class: type) -> Any:
 
 
 class HubCardMixin:
-    """Names our package and the model's partitions in saved folders and on the hub."""
+    """Names our package in saved folders, and with the model's partitions on the hub."""
 
     def save(self, dir_path: str) -> None:
-        """As Pythae's, with a file `pythae_gated.txt` that says which package loads the folder.
+        """As Pythae's; `environment.json` also says how to load the folder.
 
         Args:
             dir_path: The folder, made if it does not exist.
         """
         super().save(dir_path)  # type: ignore[misc]
-        partitions = getattr(self, "partitions", "none")
-        Path(dir_path, "pythae_gated.txt").write_text(
-            f"A {type(self).__name__} of the package pythae-gated. Partitions: {partitions}. "
-            "Load it with:\n\nimport pythae_gated\nfrom pythae.models import AutoModel\n\n"
-            "model = AutoModel.load_from_folder('path/of/this/folder')\n",
-            encoding="utf-8",
-        )
+        path = Path(dir_path, "environment.json")
+        loading = "import pythae_gated; pythae.models.AutoModel.load_from_folder(...)"
+        environment = {**json.loads(path.read_text()), "package": "pythae-gated", "load": loading}
+        path.write_text(json.dumps(environment))
 
     def push_to_hf_hub(self, hf_hub_path: str) -> None:
         """As Pythae's, with a model card that names the partitions and the package to import.

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -173,6 +175,14 @@ class TestShapes:
     def test_others_are_refused_with_the_fix(self, shape, input_dim, match):
         with pytest.raises(GateError, match=match):
             fit_shape(torch.zeros(shape), input_dim, "x")
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 1), (2, 4), (12,)])
+def test_an_embedding_without_a_row_per_image_is_refused(model, shape):
+    output = ModelOutput(embedding=torch.zeros(shape), log_covariance=torch.zeros(shape))
+    model.encoder.forward = lambda x: output
+    with pytest.raises(ValueError, match=rf"has shape {re.escape(str(shape))}: expected \(3, L\)"):
+        model.embed_partitions(images(3))
 
 
 class TestEmbedAndSwap:

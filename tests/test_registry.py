@@ -57,15 +57,12 @@ def test_a_custom_model_loads_once_it_is_registered(tmp_path):
 @pytest.mark.parametrize("model_class", [GatedBetaVAE, DIPVAE])
 def test_a_saved_folder_says_which_package_loads_it(tmp_path, model_class):
     config = {GatedBetaVAE: GatedBetaVAEConfig, DIPVAE: DIPVAEConfig}[model_class]
-    gating = {"partitions": {"pose": 3, "rest": 7}} if model_class is GatedBetaVAE else {}
-    model_class(config(input_dim=(1, 4, 4), latent_dim=10, **gating)).save(str(tmp_path))
-    text = (tmp_path / "pythae_gated.txt").read_text(encoding="utf-8")
-    assert f"A {model_class.__name__} of the package pythae-gated." in text
-    assert ("{'pose': 3, 'rest': 7}" in text) == (model_class is GatedBetaVAE)
-    code = text.split("\n\n", 1)[1].replace("path/of/this/folder", tmp_path.as_posix())
-    scope = {}
-    exec(code, scope)
-    assert type(scope["model"]) is model_class
+    model_class(config(input_dim=(1, 4, 4))).save(str(tmp_path / "pythaes/own"))
+    environment = json.loads((tmp_path / "pythaes/own/environment.json").read_text())
+    assert environment["package"] == "pythae-gated"
+    assert environment["load"].startswith("import pythae_gated")
+    assert environment["python_version"] == f"{sys.version_info[0]}.{sys.version_info[1]}"
+    assert type(AutoModel.load_from_folder(str(tmp_path / "pythaes/own"))) is model_class
 
 
 def test_pythaes_own_models_load_as_before(tmp_path):

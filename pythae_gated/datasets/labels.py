@@ -88,8 +88,8 @@ def read_factors(
         elif len(names) > 1:
             places = " and ".join(f"{name!r} ({by_factor[name]})" for name in names)
             warnings.warn(
-                f"unknown={value} occurs in the labels of {places}: give unknown={{{names[0]!r}: "
-                f"{value}}} if it is a value of one of them only, else name all of them",
+                f"unknown={value} occurs in the labels of {places}: give "
+                f"unknown={{name: {value}}} for those of them in which it means unknown",
                 stacklevel=4,
             )
     return found

@@ -195,7 +195,7 @@ def _warn_of_collapse(mean_variance: Array, partitions: Partitions) -> None:
         if (mean_variance[at] <= ACTIVE).all():
             warnings.warn(
                 f"{name} encodes nothing: the posterior means of all its dimensions are constant "
-                "(posterior collapse); lower beta, or warm it up with KLWarmup",
+                "(posterior collapse); lower the weight of the KL, such as beta, or warm it up",
                 stacklevel=3,
             )
 

@@ -15,6 +15,9 @@ Schemes: "ungated" is Pythae's BetaVAE on as many images per step; "0.1" has the
 0.1 and no schedule; "gated" has the defaults and `GatedSchedule()`; "robust" has `robust_pairs`,
 too. `--wrong` is the share of labels that are replaced by another image's.
 
+`--vary size 1 2 4 9` trains the gated models with other sizes of their labelled partitions, and
+prints a table of these runs; likewise `learning_rate`, `steps`, and `batch`, at as many pairs.
+
 FILE of speech: npz with images (N, 1, 32, 32) uint8, f_digit, f_speaker. FILE of mice: npz with
 images (N, D) float32, f_genotype, f_behavior and f_mouse, by which the data is split.
 """
@@ -47,7 +50,7 @@ from pythae_gated.datasets.images import BETA_RULE
 from pythae_gated.metrics import evaluate
 from pythae_gated.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
 
-BATCH, LEARNING_RATE = 64, 2e-3
+DEFAULTS: dict[str, Any] = {"size": None, "learning_rate": 2e-3, "batch": 64}
 
 
 def faces(_: argparse.Namespace) -> tuple[Any, ...]:
@@ -102,10 +105,20 @@ SCHEMES: dict[str, dict[str, Any]] = {
 
 
 def run(
-    name: str, scheme: str, multiple: float, seed: int, args: argparse.Namespace
+    name: str,
+    scheme: str,
+    multiple: float,
+    seed: int,
+    args: argparse.Namespace,
+    *,
+    steps: int,
+    size: int | None,
+    learning_rate: float,
+    batch: int,
 ) -> dict[str, Any]:
     """Train and evaluate one model."""
     images, factors, labelled, sizes, groups = DATA[name](args)
+    sizes = {partition: size or own for partition, own in sizes.items()} | {"rest": sizes["rest"]}
     rng = np.random.default_rng(seed)
     groups = np.arange(len(images)) if groups is None else groups
     names = np.unique(groups)
@@ -128,7 +141,7 @@ def run(
     if scheme == "ungated":
         model = BetaVAE(BetaVAEConfig(**settings), *networks)
         data = BaseDataset(torch.from_numpy(train_images), torch.zeros(len(train_images)))
-        batch, callbacks = 2 * BATCH, []
+        batch, callbacks = 2 * batch, []
     else:
         gating = {"partitions": sizes, "rest": ["rest"], **SCHEMES[scheme]}
         model = GatedBetaVAE(GatedBetaVAEConfig(**settings, **gating), *networks)
@@ -140,16 +153,16 @@ def run(
             wrong = np.flatnonzero(rng.random(len(values)) < args.wrong)
             values[wrong] = values[rng.permutation(wrong)]
         data = PairedDataset(train_images, model.partitions, labels)
-        batch, callbacks = BATCH, [] if scheme == "0.1" else [GatedSchedule()]
+        callbacks = [] if scheme == "0.1" else [GatedSchedule()]
     epochs = 20
-    rows = np.resize(np.arange(len(data)), args.steps // epochs * batch)
+    rows = np.resize(np.arange(len(data)), steps // epochs * batch)
     train(
         model,
         Subset(data, rows.tolist()),
         args.output / "models",
         epochs=epochs,
         batch_size=batch,
-        learning_rate=LEARNING_RATE,
+        learning_rate=learning_rate,
         seed=seed,
         callbacks=callbacks,
     )
@@ -162,7 +175,7 @@ def run(
     sampled, means = (evaluate(model, *fit, codes=codes, **given) for codes in ("sample", "mean"))
     return {
         "data": name, "scheme": scheme, "multiple": multiple, "wrong": args.wrong, "seed": seed,
-        "steps": args.steps, "beta": beta, "mean_error": rule / BETA_RULE,
+        "steps": steps, "beta": beta, "mean_error": rule / BETA_RULE,
         "error": sampled.reconstruction_error, "active": sampled.active_units,
         "dimensions": latent_dim, "chance": sampled.chance, "intended": intended,
         "D": sampled.disentanglement, "C": sampled.completeness,
@@ -320,11 +333,25 @@ def sorted_settings(lines: list[dict[str, Any]], *keys: str) -> list[tuple[Any, 
     return sorted(settings, key=lambda each: [order.get(v, v or 9e9) for v in each])
 
 
+def table_of_settings(lines: list[dict[str, Any]]) -> str:
+    """Means over the seeds, one row per data set and value of the setting that varies."""
+    headings = ["own", "other labelled", "rest", "constant", "error"]
+    rows = [["data: factors", lines[0]["vary"], *headings]]
+    for name, value in sorted_settings(lines, "data", "value"):
+        runs = select(lines, data=name, value=value)
+        cells = [mean_of(runs, place) for place in ("own", "other", "rest", "chance")]
+        error = np.mean([run["error"] for run in runs])
+        factors = ", ".join(runs[0]["intended"])
+        rows.append([f"{name}: {factors}", f"{value:g} ({len(runs)})", *cells, f"{error:.2f}"])
+    return as_markdown(rows)
+
+
 def main() -> None:
     """Run what is missing, and print the table of all finished runs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     tables = {"schemes": table_of_schemes, "glance": table_at_a_glance, "beta": table_of_beta}
     parser.add_argument("--table", choices=tables, default="schemes")
+    parser.add_argument("--vary", nargs="+", metavar=("SETTING", "VALUE"))
     parser.add_argument("--data-sets", nargs="+", choices=DATA, default=list(DATA))
     parser.add_argument("--schemes", nargs="+", choices=SCHEMES, default=list(SCHEMES)[:3])
     parser.add_argument("--multiples", nargs="+", type=float)
@@ -336,30 +363,42 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path)
     args = parser.parse_args()
     beta = args.table == "beta"
-    schemes = ["gated"] if beta else args.schemes
+    schemes = ["gated"] if beta or args.vary else args.schemes
     multiples = args.multiples or ([0.2, 1.0, 5.0, 0.0] if beta else [1.0])
+    vary, *values = args.vary or (None, "nan")
     args.output.mkdir(parents=True, exist_ok=True)
     path = args.output / "data_sets.jsonl"
-    for seed, name, scheme, multiple in itertools.product(
-        args.seeds, args.data_sets, schemes, multiples
+    for seed, name, scheme, multiple, value in itertools.product(
+        args.seeds, args.data_sets, schemes, multiples, map(float, values)
     ):
         if name in ("photographs", "speech", "mice") and getattr(args, name) is None:
             continue
+        settings = {**DEFAULTS, "steps": args.steps}
+        if vary is not None:
+            settings[vary] = value if vary == "learning_rate" else int(value)
+        if vary == "batch":
+            settings["steps"] = args.steps * DEFAULTS["batch"] // settings["batch"]
         setting = {
             "data": name, "scheme": scheme, "multiple": multiple, "wrong": args.wrong,
-            "seed": seed, "steps": args.steps,
+            "seed": seed, "steps": settings["steps"],
         }  # fmt: skip
+        if vary is not None:
+            setting |= {"vary": vary, "value": value}
         if not select(read(path), **setting):
-            line = run(name, scheme, multiple, seed, args)
+            line = run(name, scheme, multiple, seed, args, **settings) | setting
             with path.open("a") as file:
                 file.write(json.dumps(line) + "\n")
-    lines = select(read(path), steps=args.steps)
+    if vary is not None:
+        print(table_of_settings(select(read(path), vary=vary)))
+        return
+    lines = select(read(path), steps=args.steps, vary=None)
     print(tables[args.table](select(lines, scheme="gated", wrong=args.wrong) if beta else lines))
 
 
 def read(path: Path) -> list[dict[str, Any]]:
     """The finished runs."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [{"vary": None, **json.loads(line)} for line in lines]
 
 
 if __name__ == "__main__":

@@ -225,7 +225,7 @@ class TestSeveralFactors:
         assert known == {"person": [True, False, True], "smile": [False, True, True]}
         assert [str(warning.message) for warning in caught] == [
             "unknown=-1 occurs in the labels of 'person' (1) and 'smile' (1): give "
-            "unknown={'person': -1} if it is a value of one of them only, else name all of them"
+            "unknown={name: -1} for those of them in which it means unknown"
         ]
         with warnings.catch_warnings():
             warnings.simplefilter("error")

@@ -66,6 +66,7 @@ def test_held_out_photographs_are_neither_inputs_nor_targets(folder, monkeypatch
         assert {image.tobytes() for image in shown} <= allowed
 
 
+@pytest.mark.slow
 def test_the_script_saves_a_table_and_pictures(folder, tmp_path, monkeypatch, capsys):
     lines = run(monkeypatch, folder, tmp_path / "out", "--splits", "1", "--steps", "4")
     assert [line["model"] for line in lines] == ["ungated", "gated"]

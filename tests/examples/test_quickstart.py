@@ -1,6 +1,7 @@
 import sys
 
 import imageio.v3 as imageio
+import pytest
 import quickstart
 from pythae.models import AutoModel
 
@@ -8,6 +9,7 @@ from pythae_gated import GatedBetaVAE
 from tests.support import browser
 
 
+@pytest.mark.slow
 def test_the_script_saves_models_and_pictures(tmp_path, monkeypatch, capsys):
     for name, small in (("N_TRAIN", 400), ("N_TEST", 100), ("EPOCHS", 1)):
         monkeypatch.setattr(quickstart, name, small)

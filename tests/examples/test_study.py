@@ -234,6 +234,7 @@ def test_a_diverged_training_is_recorded(tmp_path):
     assert set(result) == {"seconds", "diverged"}
 
 
+@pytest.mark.slow
 def test_photographs_are_evaluated_in_folds(folder, tmp_path, monkeypatch):
     masks = []
     evaluate = cmu_faces.evaluate_held_out

@@ -14,6 +14,7 @@ from pythae.models import (
     BetaTCVAE,
     BetaTCVAEConfig,
     BetaVAE,
+    BetaVAEConfig,
     DisentangledBetaVAE,
     FactorVAE,
     VAE_LinNF,
@@ -42,6 +43,13 @@ def test_other_parents_are_refused_with_the_conditions(parent):
 def test_the_mixin_must_come_first():
     with pytest.raises(TypeError, match="put GatedMixin before BetaVAE"):
         type("GatedOwn", (BetaVAE, GatedMixin), {})
+
+
+def test_without_a_registered_config_no_trained_model_is_gated():
+    own = type("Own", (BetaVAE,), {})
+    gated = type("GatedOwn", (GatedMixin, own), {})
+    with pytest.raises(TypeError, match="registered for GatedOwn: call register_model first"):
+        gated.from_parent(own(BetaVAEConfig((1, 4, 4), latent_dim=5)), partitions=SIZES)
 
 
 def test_another_vae_is_gated_by_naming_it():

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 import sklearn
+from sklearn.decomposition import PCA
 from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
 from sklearn.linear_model import Lasso, LogisticRegression
+from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -233,6 +235,20 @@ class TestEstimators:
             dci(perfect, factors, estimator=lasso())
         with pytest.raises(ValueError, match=r"'yaw' has floats, which a classifier cannot"):
             dci(perfect, factors, estimator=LogisticRegression())
+
+    @pytest.mark.parametrize(
+        ("estimator", "match"),
+        [
+            ("forest", "estimator='forest': expected a classifier or regressor of scikit-learn"),
+            (StandardScaler(), r"estimator=StandardScaler\(\): .* or a tuple of both"),
+            (boosting()[:1], r"estimator=\(GradientBoostingClassifier\(.*\),\): expected a class"),
+            (KNeighborsRegressor(), "KNeighborsRegressor.* has no importance of each of the 3"),
+            (make_pipeline(PCA(2), Lasso()), "has no importance .* dimensions are kept"),
+        ],
+    )
+    def test_what_cannot_be_used_is_refused(self, estimator, match, perfect, factors):
+        with pytest.raises(ValueError, match=match):
+            dci(perfect, {"yaw": factors["yaw"]}, estimator=estimator)
 
 
 class TestBadInput:

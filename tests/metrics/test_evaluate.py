@@ -236,9 +236,17 @@ class TestSplitting:
         assert grouped.informativeness["label"] < 0.65
         assert 60 <= grouped.tested_images <= 90
 
-    def test_groups_that_do_not_fit_are_refused(self, model, data):
-        with pytest.raises(ValueError, match=r"groups of shape \(3,\): expected \(800,\)"):
-            evaluate(model, *data, groups=[1, 2, 3])
+    @pytest.mark.parametrize(
+        ("groups", "shape"),
+        [([1, 2, 3], "(3,)"), (np.ones(800), "(800,)"), ([None, *[1, 2, 3] * 266, 1], "(800,)")],
+        ids=["length", "one", "missing"],
+    )
+    def test_groups_that_do_not_fit_are_refused(self, model, data, groups, shape):
+        expected = f"groups of shape {shape}: expected (800,), 2 groups or more, none missing"
+        with pytest.raises(ValueError, match=re.escape(expected)):
+            evaluate(model, *data, groups=groups)
+
+    def test_groups_and_test_exclude_each_other(self, model, data):
         with pytest.raises(ValueError, match="groups split data, and test is given"):
             evaluate(model, *data, groups=np.arange(800), test=data)
 
@@ -276,6 +284,15 @@ class TestLabels:
             )
         assert found.factors == ("yaw", "person")
         assert found.intended == {"yaw": "latent"}
+
+    def test_a_factor_that_is_hardly_known_in_the_images_to_test_is_left_out(self, model, data):
+        images, factors = data
+        hidden = {**factors, "yaw": np.where(np.arange(800) == 7, factors["yaw"], np.nan)}
+        with pytest.warns(
+            UserWarning, match="'yaw' is known in fewer than 2 images to test: left"
+        ):
+            found = evaluate(model, images, factors, test=(images, hidden))
+        assert found.factors == ("person",)
 
     def test_a_factor_is_assigned_to_one_partition(self, model, data):
         with pytest.raises(ValueError, match=r"assigns 'yaw' to \['pose', 'person'\]: expected"):
@@ -347,7 +364,7 @@ class TestNestedFactors:
 def test_a_collapsed_partition_is_warned_of(model, data):
     images = data[0].copy()
     images[:, 0, 0] = 0.5
-    with pytest.warns(UserWarning, match="pose encodes nothing: .*lower beta, or warm it up"):
+    with pytest.warns(UserWarning, match="pose encodes nothing: .*such as beta, or warm it up"):
         evaluate(model, images, {"person": data[1]["person"]}, partitions=SIZES)
 
 

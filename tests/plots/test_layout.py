@@ -49,6 +49,11 @@ class TestTile:
             ({"rows": np.zeros((3, 1, 4, 4))}, r"rows has shape \(3, 1, 4, 4\)"),
             ({"columns": np.zeros((2, 1, 4, 5))}, r"expected \(2, 1, 4, 4\)"),
             ({"groups": [1, 2]}, r"groups of \[1, 2\] rows: the grid has 2"),
+            ({"images": np.zeros((1, 16, 16))}, r"\(1, 16, 16\): .* one image is images\[None\]"),
+            ({"images": np.zeros((3, 28, 40))}, r"\(3, 28, 40\): .* one image is images\[None\]"),
+            ({"images": np.zeros((9, 16, 16))}, r"\(9, .* grey ones are images\[:, None\]"),
+            ({"images": [np.zeros((20, 20))] * 4}, r"shape \(4, 20, 20\): expected \(N, channels"),
+            ({"images": np.zeros((1, 28, 30))}, r"one line of a table is \(N, D\)$"),
         ],
     )
     def test_bad_input(self, arguments, match):
@@ -84,6 +89,11 @@ class TestTables:
         bars = tile(spectrum, min_side=100) < 128
         assert bars.shape == (100, 100)
         assert np.flatnonzero(bars[:-1].any(0)).tolist() == [50]
+
+    @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 15, 15), (3, 27, 50), (2, 28, 30)])
+    def test_a_grid_of_few_columns_is_no_image(self, shape):
+        n, columns, _ = shape
+        assert tile(np.zeros(shape)).shape == (66 * n - 2, 66 * columns - 2)
 
     def test_a_single_line_of_rows_becomes_a_square(self):
         picture = tile(np.zeros((5, 7), dtype=np.float32))
