@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from tests.benchmarks import bench_data_sets
+from tests.benchmarks import data_set_tables
 
 ROOT = Path(__file__).parents[1]
 
 
 def test_the_documents_show_the_tables_of_the_committed_lines():
-    lines = bench_data_sets.read(ROOT / "examples/results/data_sets.jsonl")
-    assert bench_data_sets.table_at_a_glance(lines) in (ROOT / "README.md").read_text()
+    lines = data_set_tables.read(ROOT / "examples/results/data_sets.jsonl")
+    assert data_set_tables.table_at_a_glance(lines) in (ROOT / "README.md").read_text()
     shown = (ROOT / "tests/benchmarks/README.md").read_text()
-    assert bench_data_sets.table_of_schemes(lines) in shown
+    assert data_set_tables.table_of_schemes(lines) in shown

@@ -11,9 +11,11 @@ Markdown; finished runs are appended to a file and not repeated:
     python tests/benchmarks/bench_data_sets.py --photographs DIR --speech FILE --mice FILE
     python tests/benchmarks/bench_data_sets.py --table beta --steps 1200 ...
 
-Schemes: "ungated" is Pythae's BetaVAE on as many images per step; "0.1" has the loss of version
-0.1 and no schedule; "gated" has the defaults and `GatedSchedule()`; "robust" has `robust_pairs`,
-too. `--wrong` is the share of labels that are replaced by another image's.
+Schemes: "ungated" is the model without pairs on as many images per step; "0.1" has the loss of
+version 0.1 and no schedule; "gated" has the defaults and `GatedSchedule()`; "robust" has
+`robust_pairs`, too. `--backbone` is "beta" (BetaVAE), "info" (INFOVAE_MMD, whose weight of the KL
+is beta) or "dip" (DIPVAE ii, with a pixel noise whose variance is beta). `--wrong` is the share of
+labels that are replaced by another image's.
 
 `--vary size 1 2 4 9` trains the gated models with other sizes of their labelled partitions, and
 prints a table of these runs; likewise `learning_rate`, `steps`, and `batch`, at as many pairs.
@@ -25,7 +27,6 @@ images (N, D) float32, f_genotype, f_behavior and f_mouse, by which the data is 
 import argparse
 import itertools
 import json
-import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -37,13 +38,21 @@ from sklearn.datasets import load_digits
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 
 from cmu_faces import read_photographs
+from data_set_tables import (
+    read,
+    select,
+    table_at_a_glance,
+    table_of_beta,
+    table_of_schemes,
+    table_of_settings,
+)
 from pythae.data.datasets import BaseDataset
-from pythae.models import BetaVAE, BetaVAEConfig
+from study_parts.models import BACKBONES, MMD_LAMBDA
 from study_parts.runs import FIRST_SCHEME
 from torch.utils.data import Subset
 from training import train
 
-from pythae_gated import GatedBetaVAE, GatedBetaVAEConfig, PairedDataset, Partitions
+from pythae_gated import PairedDataset, Partitions
 from pythae_gated.callbacks import GatedSchedule
 from pythae_gated.datasets import make_faces, mean_and_beta
 from pythae_gated.datasets.images import BETA_RULE
@@ -133,18 +142,21 @@ def run(
         networks = ConvEncoder(shape, latent_dim), ConvDecoder(shape, latent_dim, start)
     else:
         networks = MLPEncoder(shape, latent_dim), MLPDecoder(shape, latent_dim, start)
-    settings: dict[str, Any] = {
-        "input_dim": shape, "latent_dim": latent_dim, "beta": beta
-    }  # fmt: skip
-    model: BetaVAE
+    settings: dict[str, Any] = {"input_dim": shape, "latent_dim": latent_dim}
+    settings |= {
+        "beta": {"beta": beta}, "info": {"alpha": 1 - beta, "lbd": MMD_LAMBDA}, "dip": {}
+    }[args.backbone]  # fmt: skip
+    kind = "ungated" if scheme == "ungated" else "gated"
+    model_class, config_class = BACKBONES[args.backbone][kind]
+    model: Any
     data: Any
     if scheme == "ungated":
-        model = BetaVAE(BetaVAEConfig(**settings), *networks)
+        model = model_class(config_class(**settings), *networks)
         data = BaseDataset(torch.from_numpy(train_images), torch.zeros(len(train_images)))
         batch, callbacks = 2 * batch, []
     else:
         gating = {"partitions": sizes, "rest": ["rest"], **SCHEMES[scheme]}
-        model = GatedBetaVAE(GatedBetaVAEConfig(**settings, **gating), *networks)
+        model = model_class(config_class(**settings, **gating), *networks)
         labels = {
             partition: np.stack([factors[factor][~held_out] for factor in chosen], axis=1)
             for partition, chosen in labelled.items()
@@ -154,6 +166,8 @@ def run(
             values[wrong] = values[rng.permutation(wrong)]
         data = PairedDataset(train_images, model.partitions, labels)
         callbacks = [] if scheme == "0.1" else [GatedSchedule()]
+    if args.backbone == "dip":
+        model.noise_variance = beta  # instead of a weight of its KL
     epochs = 20
     rows = np.resize(np.arange(len(data)), steps // epochs * batch)
     train(
@@ -174,7 +188,8 @@ def run(
     given = {"partitions": Partitions(sizes), "intended": intended, "test": test, "seed": seed}
     sampled, means = (evaluate(model, *fit, codes=codes, **given) for codes in ("sample", "mean"))
     return {
-        "data": name, "scheme": scheme, "multiple": multiple, "wrong": args.wrong, "seed": seed,
+        "data": name, "scheme": scheme, "backbone": args.backbone, "multiple": multiple,
+        "wrong": args.wrong, "seed": seed,
         "steps": steps, "beta": beta, "mean_error": rule / BETA_RULE,
         "error": sampled.reconstruction_error, "active": sampled.active_units,
         "dimensions": latent_dim, "chance": sampled.chance, "intended": intended,
@@ -182,168 +197,6 @@ def run(
         "I": sampled.mean_informativeness, "leakage": sampled.leakage,
         "sample": sampled.scores, "mean": means.scores,
     }  # fmt: skip
-
-
-def at(line: dict[str, Any], place: str, codes: str = "sample") -> dict[str, float]:
-    """The scores of the labelled factors: own, worst other labelled, rest, or worst of both.
-
-    The place "chance" has the scores of a constant predictor.
-    """
-    if place == "chance":
-        return {factor: line["chance"][factor] for factor in line["intended"]}
-    found = {}
-    for factor, own in line["intended"].items():
-        others = [p for p in line["sample"] if p != own]
-        labelled = [p for p in others if p != "rest"]
-        where = {"own": [own], "other": labelled, "rest": ["rest"], "elsewhere": others}[place]
-        found[factor] = max((line[codes][p][factor] for p in where), default=math.nan)
-    return found
-
-
-def mean_of(runs: list[dict[str, Any]], place: str, codes: str = "sample") -> str:
-    """The mean over the runs for each factor."""
-    values = [at(line, place, codes) for line in runs]
-    means = {factor: np.mean([each[factor] for each in values]) for factor in values[0]}
-    return ", ".join("-" if np.isnan(mean) else f"{mean:.2f}" for mean in means.values())
-
-
-def table_of_schemes(lines: list[dict[str, Any]]) -> str:
-    """Means over the seeds, with beta by the rule; one row per data set, labels and scheme."""
-    rows = [
-        [
-            "data: factors",
-            "model",
-            "own",
-            "other labelled",
-            "rest",
-            "means: own",
-            "other labelled",
-            "rest",
-            "constant",
-            "error",
-            "D / C / I / leakage",
-        ]
-    ]
-    for name, wrong, scheme in sorted_settings(lines, "data", "wrong", "scheme"):
-        runs = select(lines, data=name, wrong=wrong, scheme=scheme)
-        ungated = select(lines, data=name, wrong=0.0, scheme="ungated")
-        error = np.mean([run["error"] for run in runs])
-        ratio = error / np.mean([run["error"] for run in ungated]) if ungated else math.nan
-        figures = [np.mean([run[key] for run in runs]) for key in "DCI"]
-        figures.append(np.mean([np.mean(list(run["leakage"].values())) for run in runs]))
-        rows.append(
-            [
-                f"{name}: {', '.join(runs[0]['intended'])}" + f", {wrong:.0%} wrong" * (wrong > 0),
-                f"{scheme} ({len(runs)})",
-                *(mean_of(runs, place) for place in ("own", "other", "rest")),
-                *(mean_of(runs, place, "mean") for place in ("own", "other", "rest")),
-                mean_of(runs, "chance"),
-                f"{error:.2f} (x {ratio:.2f})",
-                " / ".join(f"{figure:.2f}" for figure in figures),
-            ]
-        )
-    return as_markdown(rows)
-
-
-def table_at_a_glance(lines: list[dict[str, Any]]) -> str:
-    """Means over the seeds, from sampled codes: one row per data set."""
-    rows = [
-        [
-            "data: factors",
-            "own: ungated",
-            "own: gated",
-            "elsewhere: ungated",
-            "elsewhere: 0.1",
-            "elsewhere: gated",
-            "constant",
-            "error: 0.1",
-            "error: gated",
-        ]
-    ]
-    for (name,) in sorted_settings(lines, "data"):
-        runs = {scheme: select(lines, data=name, wrong=0.0, scheme=scheme) for scheme in SCHEMES}
-        errors = {
-            scheme: np.mean([run["error"] for run in runs[scheme]])
-            for scheme in ("ungated", "0.1", "gated")
-        }
-        rows.append(
-            [
-                f"{name}: {', '.join(runs['gated'][0]['intended'])}",
-                *(mean_of(runs[scheme], "own") for scheme in ("ungated", "gated")),
-                *(mean_of(runs[scheme], "elsewhere") for scheme in errors),
-                mean_of(runs["gated"], "chance"),
-                *(f"x {errors[scheme] / errors['ungated']:.2f}" for scheme in ("0.1", "gated")),
-            ]
-        )
-    return as_markdown(rows)
-
-
-def table_of_beta(lines: list[dict[str, Any]]) -> str:
-    """Means over the seeds, and in brackets the worst own score, of each multiple."""
-    rows = [
-        [
-            "data (half squared error of the mean)",
-            "beta",
-            "multiple of the rule",
-            "own partition",
-            "rest",
-            "constant",
-            "active units",
-            "error",
-        ]
-    ]
-    for name, multiple in sorted_settings(lines, "data", "multiple"):
-        runs = select(lines, data=name, multiple=multiple)
-        cells = []
-        for place in ("own", "rest", "chance"):
-            values = [at(run, place) for run in runs]
-            shown = []
-            for factor in runs[0]["intended"]:
-                found = [each[factor] for each in values]
-                worst = f" ({min(found):.2f})" if place == "own" else ""
-                shown.append(f"{factor} {np.mean(found):.2f}{worst}")
-            cells.append(", ".join(shown))
-        mean_error, beta, error, active = (
-            np.mean([run[key] for run in runs])
-            for key in ("mean_error", "beta", "error", "active")
-        )
-        units = f"{active:.0f} of {runs[0]['dimensions']}"
-        first = f"{name} ({mean_error:.1f})", f"{beta:.3g}", str(multiple or "1/rule")
-        rows.append([*first, *cells, units, f"{error:.2f}"])
-    return as_markdown(rows)
-
-
-def as_markdown(rows: list[list[str]]) -> str:
-    """A table whose first row are the headings."""
-    lines = [
-        "| " + " | ".join(cells) + " |" for cells in [rows[0], ["---"] * len(rows[0]), *rows[1:]]
-    ]
-    return "\n".join(lines)
-
-
-def select(lines: list[dict[str, Any]], **values: Any) -> list[dict[str, Any]]:
-    """The lines with these values."""
-    return [line for line in lines if all(line[key] == value for key, value in values.items())]
-
-
-def sorted_settings(lines: list[dict[str, Any]], *keys: str) -> list[tuple[Any, ...]]:
-    """The different settings, data sets and schemes in the order of this file."""
-    order = {name: place for place, name in enumerate((*DATA, *SCHEMES))}
-    settings = {tuple(line[key] for key in keys) for line in lines}
-    return sorted(settings, key=lambda each: [order.get(v, v or 9e9) for v in each])
-
-
-def table_of_settings(lines: list[dict[str, Any]]) -> str:
-    """Means over the seeds, one row per data set and value of the setting that varies."""
-    headings = ["own", "other labelled", "rest", "constant", "error"]
-    rows = [["data: factors", lines[0]["vary"], *headings]]
-    for name, value in sorted_settings(lines, "data", "value"):
-        runs = select(lines, data=name, value=value)
-        cells = [mean_of(runs, place) for place in ("own", "other", "rest", "chance")]
-        error = np.mean([run["error"] for run in runs])
-        factors = ", ".join(runs[0]["intended"])
-        rows.append([f"{name}: {factors}", f"{value:g} ({len(runs)})", *cells, f"{error:.2f}"])
-    return as_markdown(rows)
 
 
 def main() -> None:
@@ -354,6 +207,7 @@ def main() -> None:
     parser.add_argument("--vary", nargs="+", metavar=("SETTING", "VALUE"))
     parser.add_argument("--data-sets", nargs="+", choices=DATA, default=list(DATA))
     parser.add_argument("--schemes", nargs="+", choices=SCHEMES, default=list(SCHEMES)[:3])
+    parser.add_argument("--backbone", choices=BACKBONES, default="beta")
     parser.add_argument("--multiples", nargs="+", type=float)
     parser.add_argument("--wrong", type=float, default=0.0)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
@@ -379,8 +233,8 @@ def main() -> None:
         if vary == "batch":
             settings["steps"] = args.steps * DEFAULTS["batch"] // settings["batch"]
         setting = {
-            "data": name, "scheme": scheme, "multiple": multiple, "wrong": args.wrong,
-            "seed": seed, "steps": settings["steps"],
+            "data": name, "scheme": scheme, "backbone": args.backbone, "multiple": multiple,
+            "wrong": args.wrong, "seed": seed, "steps": settings["steps"],
         }  # fmt: skip
         if vary is not None:
             setting |= {"vary": vary, "value": value}
@@ -393,12 +247,6 @@ def main() -> None:
         return
     lines = select(read(path), steps=args.steps, vary=None)
     print(tables[args.table](select(lines, scheme="gated", wrong=args.wrong) if beta else lines))
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    """The finished runs."""
-    lines = path.read_text().splitlines() if path.exists() else []
-    return [{"vary": None, **json.loads(line)} for line in lines]
 
 
 if __name__ == "__main__":
