@@ -18,7 +18,9 @@ is beta) or "dip" (DIPVAE ii, with a pixel noise whose variance is beta). `--wro
 labels that are replaced by another image's.
 
 `--vary size 1 2 4 9` trains the gated models with other sizes of their labelled partitions, and
-prints a table of these runs; likewise `learning_rate`, `steps`, and `batch`, at as many pairs.
+prints a table of these runs; likewise `steps`, `learning_rate`, `batch` (at as many pairs),
+`labels` (of each value of a factor; the other items are not labelled), and `shift` (pixels by
+which images are moved at random; for tables, tenths of the standard deviation of noise).
 
 FILE of speech: npz with images (N, 1, 32, 32) uint8, f_digit, f_speaker. FILE of mice: npz with
 images (N, D) float32, f_genotype, f_behavior and f_mouse, by which the data is split.
@@ -28,6 +30,7 @@ import argparse
 import itertools
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +62,9 @@ from pythae_gated.datasets.images import BETA_RULE
 from pythae_gated.metrics import evaluate
 from pythae_gated.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
 
-DEFAULTS: dict[str, Any] = {"size": None, "learning_rate": 2e-3, "batch": 64}
+DEFAULTS: dict[str, Any] = {
+    "size": None, "learning_rate": 2e-3, "batch": 64, "labels": None, "shift": 0
+}  # fmt: skip
 
 
 def faces(_: argparse.Namespace) -> tuple[Any, ...]:
@@ -124,6 +129,8 @@ def run(
     size: int | None,
     learning_rate: float,
     batch: int,
+    labels: int | None,
+    shift: int,
 ) -> dict[str, Any]:
     """Train and evaluate one model."""
     images, factors, labelled, sizes, groups = DATA[name](args)
@@ -157,14 +164,17 @@ def run(
     else:
         gating = {"partitions": sizes, "rest": ["rest"], **SCHEMES[scheme]}
         model = model_class(config_class(**settings, **gating), *networks)
-        labels = {
+        given: dict[str, Any] = {
             partition: np.stack([factors[factor][~held_out] for factor in chosen], axis=1)
             for partition, chosen in labelled.items()
         }
-        for values in labels.values():
+        for partition, values in given.items():
             wrong = np.flatnonzero(rng.random(len(values)) < args.wrong)
             values[wrong] = values[rng.permutation(wrong)]
-        data = PairedDataset(train_images, model.partitions, labels)
+            if labels is not None:
+                given[partition] = keep_labels(values[:, 0], labels, rng)
+        transform = partial(move, pixels=shift) if shift else None
+        data = PairedDataset(train_images, model.partitions, given, transform=transform)
         callbacks = [] if scheme == "0.1" else [GatedSchedule()]
     if args.backbone == "dip":
         model.noise_variance = beta  # instead of a weight of its KL
@@ -185,8 +195,10 @@ def run(
     intended = {factor: partition for partition, them in labelled.items() for factor in them}
     fit = train_images[:5_000], {f: factors[f][~held_out][:5_000] for f in shown}
     test = test_images, {f: factors[f][held_out] for f in shown}
-    given = {"partitions": Partitions(sizes), "intended": intended, "test": test, "seed": seed}
-    sampled, means = (evaluate(model, *fit, codes=codes, **given) for codes in ("sample", "mean"))
+    how: dict[str, Any] = {"partitions": Partitions(sizes), "intended": intended, "seed": seed}
+    sampled, means = (
+        evaluate(model, *fit, codes=codes, test=test, **how) for codes in ("sample", "mean")
+    )
     return {
         "data": name, "scheme": scheme, "backbone": args.backbone, "multiple": multiple,
         "wrong": args.wrong, "seed": seed,
@@ -197,6 +209,25 @@ def run(
         "I": sampled.mean_informativeness, "leakage": sampled.leakage,
         "sample": sampled.scores, "mean": means.scores,
     }  # fmt: skip
+
+
+def keep_labels(values: np.ndarray, number: int, rng: np.random.Generator) -> np.ma.MaskedArray:
+    """The labels of a number of items for each value; the others are masked."""
+    order = rng.permutation(len(values))
+    kept = [order[values[order] == value][:number] for value in np.unique(values)]
+    return np.ma.array(values, mask=~np.isin(np.arange(len(values)), np.concatenate(kept)))
+
+
+def move(images: torch.Tensor, pixels: int) -> torch.Tensor:
+    """Images (N, C, H, W) moved by up to some pixels; rows of a table (N, D) with noise."""
+    if images.ndim == 2:
+        return images + 0.1 * pixels * torch.randn_like(images)
+    padded = torch.nn.functional.pad(images, [pixels] * 4, mode="replicate")
+    height, width = images.shape[2:]
+    at = torch.randint(2 * pixels + 1, (len(images), 2)).tolist()
+    return torch.stack(
+        [each[:, y : y + height, x : x + width] for each, (y, x) in zip(padded, at, strict=True)]
+    )
 
 
 def main() -> None:
@@ -212,6 +243,7 @@ def main() -> None:
     parser.add_argument("--wrong", type=float, default=0.0)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=3_600)
+    parser.add_argument("--labels", type=int, help="labelled items for each value")
     parser.add_argument("--output", type=Path, default=Path("output/data_sets"))
     for name in ("photographs", "speech", "mice"):
         parser.add_argument(f"--{name}", type=Path)
@@ -227,7 +259,7 @@ def main() -> None:
     ):
         if name in ("photographs", "speech", "mice") and getattr(args, name) is None:
             continue
-        settings = {**DEFAULTS, "steps": args.steps}
+        settings = {**DEFAULTS, "steps": args.steps, "labels": args.labels}
         if vary is not None:
             settings[vary] = value if vary == "learning_rate" else int(value)
         if vary == "batch":
@@ -237,7 +269,7 @@ def main() -> None:
             "wrong": args.wrong, "seed": seed, "steps": settings["steps"],
         }  # fmt: skip
         if vary is not None:
-            setting |= {"vary": vary, "value": value}
+            setting |= {"vary": vary, "value": value, "labels": settings["labels"]}
         if not select(read(path), **setting):
             line = run(name, scheme, multiple, seed, args, **settings) | setting
             with path.open("a") as file:
