@@ -26,7 +26,7 @@ class Candidates(ABC):
     Args:
         has_partner: As the attribute.
         n_labelled: Number of items with a label, in pairs or not.
-        n_groups: Number of distinct labels; None if labels are not compared for equality.
+        n_groups: Number of distinct labels; None if they are not compared for equality.
 
     Attributes:
         has_partner: Whether each item has a partner, (N,).
@@ -60,11 +60,7 @@ class Candidates(ABC):
 
 
 class Groups(Candidates):
-    """Items are partners if their labels are equal.
-
-    Args:
-        codes: Number of each item's label, -1 if unknown. Shape (N,).
-    """
+    """Items are partners if their labels, numbers (N,), are equal; -1 is unknown."""
 
     def __init__(self, codes: Codes) -> None:
         self._codes = codes
