@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from pythae.models import AutoModel, BetaVAE, BetaVAEConfig
 from pythae.samplers import GaussianMixtureSampler, GaussianMixtureSamplerConfig
-from training import make_networks, train
+from training import Progress, make_networks, train
 
 from pythae_gated import GatedBetaVAE, GatedBetaVAEConfig, PairedDataset
 from pythae_gated.callbacks import GatedSchedule
@@ -53,14 +53,18 @@ def main() -> None:
     test_factors = {name: values[N_TRAIN:] for name, values in factors.items()}
     scaled = train_images.astype(np.float32) / 255  # Pythae itself does not divide by 255
     mean_image = torch.from_numpy(scaled.mean(0))
+    progress = Progress(3 * EPOCHS)
     settings: dict[str, Any] = {"learning_rate": LEARNING_RATE, "seed": args.seed}
+    settings["progress"] = progress
 
+    progress.start("BetaVAE, 1 of 2 models")
     networks = make_networks(16, mean_image, seed=args.seed)
     ungated = BetaVAE(BetaVAEConfig((1, 32, 32), latent_dim=16, beta=BETA), *networks)
     ungated_folder = train(
         ungated, scaled, args.output, epochs=2 * EPOCHS, batch_size=2 * BATCH, **settings
     )
 
+    progress.start("GatedBetaVAE, 2 of 2")
     networks = make_networks(16, mean_image, seed=args.seed)
     config = GatedBetaVAEConfig(
         (1, 32, 32), latent_dim=16, beta=BETA, partitions=PARTITIONS, rest=["identity"]

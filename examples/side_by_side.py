@@ -13,7 +13,7 @@ import torch
 from pythae.data.datasets import BaseDataset
 from pythae.models import BetaVAE, BetaVAEConfig
 from torch.utils.data import Subset
-from training import make_networks, train
+from training import Progress, make_networks, train
 
 from pythae_gated import GatedBetaVAE, GatedBetaVAEConfig, PairedDataset
 from pythae_gated.callbacks import GatedSchedule
@@ -62,8 +62,9 @@ def train_both(
         ("ungated", ungated, plain, 2 * BATCH, []),
         ("gated", gated, pairs, BATCH, [GatedSchedule()]),
     )
+    progress = Progress(2 * EPOCHS)
     for name, model, data, batch, callbacks in models:
-        print(f"\nTraining the {name} model: {args.steps} steps of {batch} images or pairs")
+        progress.start(f"{name} model, {args.steps} steps of {batch} images or pairs")
         rows = np.resize(np.arange(len(images)), args.steps // EPOCHS * batch)
         train(
             model,
@@ -74,6 +75,7 @@ def train_both(
             learning_rate=LEARNING_RATE,
             seed=args.seed,
             callbacks=callbacks,
+            progress=progress,
         )
     return ungated, gated
 

@@ -1,6 +1,9 @@
-"""Training with Pythae's pipeline, the same for all examples."""
+"""Networks and training with Pythae's pipeline, the same for all examples."""
 
-from collections.abc import Sequence
+import contextlib
+import logging
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ from pythae.pipelines import TrainingPipeline
 from pythae.trainers import AdversarialTrainerConfig, BaseTrainerConfig
 from pythae.trainers.training_callbacks import TrainingCallback
 from torch import Tensor
+from tqdm import tqdm
 
 from pythae_gated.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
 
@@ -29,6 +33,38 @@ def make_networks(
     return ConvEncoder(shape, latent_dim, channels), ConvDecoder(shape, latent_dim, mean, channels)
 
 
+class Progress(TrainingCallback):
+    """One progress bar over all epochs of several trainings, instead of Pythae's log.
+
+    Args:
+        epochs: Their number in all trainings.
+    """
+
+    def __init__(self, epochs: int) -> None:
+        self._bar = tqdm(total=epochs, unit="epoch")
+
+    def start(self, name: str) -> None:
+        """Show which model is being trained."""
+        self._bar.set_description(name)
+
+    def on_epoch_end(self, training_config: Any, **kwargs: Any) -> None:
+        """Advance the bar, which ends with the last epoch."""
+        self._bar.update()
+        if self._bar.n == self._bar.total:
+            self._bar.close()
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """Hide Pythae's log and progress bars."""
+    logging.disable(logging.INFO)
+    try:
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
 def train(
     model: BaseAE,
     data: Any,
@@ -39,11 +75,13 @@ def train(
     learning_rate: float,
     seed: int,
     eval_data: Any = None,
-    callbacks: Sequence[TrainingCallback] | None = None,
+    callbacks: Sequence[TrainingCallback] = (),
+    progress: Progress | None = None,
 ) -> Path:
     """Train a model in place, by Adam.
 
-    A model with a discriminator is trained by Pythae's adversarial trainer.
+    A model with a discriminator is trained by Pythae's adversarial trainer. `progress` replaces
+    the output of Pythae.
 
     Returns:
         The folder of the saved model, for `AutoModel.load_from_folder`.
@@ -62,5 +100,7 @@ def train(
     else:
         config = BaseTrainerConfig(**settings, learning_rate=learning_rate)
     pipeline = TrainingPipeline(model, config)
-    pipeline(data, eval_data, callbacks=None if callbacks is None else list(callbacks))
+    shown = [] if progress is None else [progress]
+    with contextlib.nullcontext() if progress is None else silence():
+        pipeline(data, eval_data, callbacks=[*callbacks, *shown])
     return Path(pipeline.trainer.training_dir) / "final_model"

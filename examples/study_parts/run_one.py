@@ -1,11 +1,7 @@
 """Training and evaluation of one run of the study."""
 
-import contextlib
-import logging
-import os
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +10,7 @@ import cmu_faces
 import numpy as np
 import torch
 from quickstart import INTENDED, PARTITIONS
-from training import train
+from training import silence, train
 
 from pythae_gated import GatedBetaVAE, Partitions
 from pythae_gated.callbacks import KLWarmup
@@ -114,17 +110,6 @@ def train_silently(model: Any, data: Any, **settings: Any) -> None:
     """Train without output or saved files."""
     with tempfile.TemporaryDirectory() as folder, silence():
         train(model, data, folder, **settings)
-
-
-@contextlib.contextmanager
-def silence() -> Iterator[None]:
-    """Hide Pythae's log and progress bars."""
-    logging.disable(logging.INFO)
-    try:
-        with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
-            yield
-    finally:
-        logging.disable(logging.NOTSET)
 
 
 def run_photographs(run: Run, settings: Settings, folder: Path, output: Path) -> dict[str, Any]:

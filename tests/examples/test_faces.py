@@ -41,7 +41,7 @@ def fit(model, data, tmp_path, seed, epochs=quickstart.EPOCHS, images_per_row=2)
         batch_size=factor * quickstart.BATCH,
         learning_rate=quickstart.LEARNING_RATE,
         seed=seed,
-        callbacks=[GatedSchedule()] if gated else None,
+        callbacks=[GatedSchedule()] if gated else [],
     )
     return model
 
