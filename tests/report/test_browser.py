@@ -17,9 +17,12 @@ return [...copy.getImageData(0, 0, width, height).data].filter((_, i) => i % 4 =
 SLIDER = ".walk:nth-of-type(2) label:nth-of-type(3) input"  # person, dimension 2
 SHOW = "return arguments[0].closest('.walk').querySelector('canvas')"
 
-pytestmark = pytest.mark.skipif(
-    not (browser.CHROMIUM and browser.DRIVER), reason="needs chromium and chromium-driver"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (browser.CHROMIUM and browser.DRIVER), reason="needs chromium and chromium-driver"
+    ),
+]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 INSIDE = ("file:", "data:", "blob:", "chrome:")  # the last of the empty page at the start
 FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 
