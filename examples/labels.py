@@ -19,7 +19,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
-from sklearn.model_selection import cross_val_predict, cross_val_score
+from sklearn.model_selection import StratifiedKFold, cross_val_predict, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from training import make_networks, train
@@ -31,6 +31,7 @@ from pythae_gated.transformers import PartitionTransformer
 
 SIZE, REST = 6, 10  # dimensions of each labelled partition, and of the rest
 BATCH, LEARNING_RATE = 64, 2e-3
+FOLDS = StratifiedKFold(5, shuffle=True, random_state=0)  # the images may be sorted
 SUSPECT = 0.1  # a label looks wrong if its predicted probability is lower
 FEATURES = ("means", "average of 8 samples", "one sample", "pixels")
 UNLABELLED = ("labels set aside", "unlabelled images", "cross-validated")
@@ -137,7 +138,7 @@ def predict_unlabelled(
             results[f"{name}, {kind}"] = [
                 classifier.score(codes[aside], values[aside]),
                 classifier.score(codes[~known], values[~known]),
-                cross_val_score(make_classifier(), codes[given], values[given], cv=5).mean(),
+                cross_val_score(make_classifier(), codes[given], values[given], cv=FOLDS).mean(),
             ]
     return results
 
@@ -179,7 +180,7 @@ def replace_some(values: np.ndarray, share: float, rng: np.random.Generator) -> 
 def out_of_fold(codes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The probability of each given label, predicted without it, and the most probable label."""
     classes, column = np.unique(values, return_inverse=True)
-    of_all = cross_val_predict(make_classifier(), codes, values, cv=5, method="predict_proba")
+    of_all = cross_val_predict(make_classifier(), codes, values, cv=FOLDS, method="predict_proba")
     return of_all[np.arange(len(values)), column], classes[of_all.argmax(axis=1)]
 
 
