@@ -15,6 +15,7 @@ from pythae_gated.metrics.factors import FloatArray
 from pythae_gated.partitions import Partitions
 
 ACTIVE = 0.01  # variance of the posterior mean of an active unit (Burda et al. 2016)
+FEW = 500  # images to fit: weak leakage is not found by fewer
 SIGNIFICANT = 0.01  # the largest p-value of a score above chance
 
 _Matrix = Annotated[
@@ -167,6 +168,7 @@ class Evaluation(DCI):
                 whole[name.replace("_", " ")] = float(np.mean(list(values.values())))
         kl = ", ".join(f"{name} {nats:.1f}" for name, nats in self.kl_by_partition.items())
         draws = f", {self.draws} per image" if self.draws > 1 else ""
+        few = " (few: leakage may be underestimated)" * (self.fitted_images < FEW)
         return [
             ", ".join(f"{name} {value:.2f}" for name, value in whole.items()),
             ", ".join(f"{name} {_two_digits(value)}" for name, value in self.metrics.items()),
@@ -174,7 +176,7 @@ class Evaluation(DCI):
             "(half the squared error, summed over pixels)",
             f"KL in nats: {kl}; sum {self.kl.sum():.1f}; "
             f"active units {self.active_units} of {len(self.kl)}",
-            f"codes: {self.codes}{draws}; {self.fitted_images} images fitted, "
+            f"codes: {self.codes}{draws}; {self.fitted_images} images fitted{few}, "
             f"{self.tested_images} held out",
         ]
 

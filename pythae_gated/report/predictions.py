@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from pythae_gated.metrics.evaluation import FEW as FEW  # for the page
 from pythae_gated.metrics.evaluation import SIGNIFICANT, Evaluation
 
 STRONG, WEAK = 0.5, 0.1  # levels of a prediction, from chance (0) to perfect (1)

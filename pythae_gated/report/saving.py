@@ -136,12 +136,20 @@ def save_report(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # `evaluate` has warned
         read = [] if factors is None else as_factors(factors, len(data), None, unknown)
+        given = factors if test is None else test[1]
+        empty = given is None or len(given) == 0
+        of_shown = [] if empty else as_factors(given, len(reader), None, unknown)
+    classes = [each for each in of_shown if each.discrete]
+    captions = [
+        ", ".join(str(each.values[i]) for each in classes if each.known[i])
+        for i in range(len(shown))
+    ]
     page = _ENVIRONMENT.get_template("page.html.j2").render(
         title=title, models=[model, baseline][: len(evaluations)], evaluations=evaluations,
         verdicts=list(map(predictions.read_verdicts, evaluations)), shown=shown,
         predictions={n: predictions.read_predictions(evaluation, n) for n in resolved.names},
         drawn=drawn, sources=figures.to_sources([*(each.picture for each in drawn), *sprites]),
-        walks=walks, frame=sprites[0].shape,
+        walks=walks, frame=sprites[0].shape, captions=captions,
         legends={each.name: explore.to_legend(each.take(rows)) for each in read},
     )  # fmt: skip
     for prefix, each in zip(("", BASELINE), evaluations, strict=False):

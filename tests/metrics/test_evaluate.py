@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 
@@ -369,6 +370,12 @@ def test_a_collapsed_partition_is_warned_of(model, data):
 
 
 class TestPrinting:
+    def test_few_images_are_noted(self, model, data):
+        found = evaluate(model, *data, partitions=SIZES)
+        for images, note in ((499, " (few: leakage may be underestimated)"), (500, "")):
+            text = str(dataclasses.replace(found, fitted_images=images))
+            assert f"{images} images fitted{note}, {found.tested_images} held out" in text
+
     def test_to_dict_is_plain_json(self, model, data):
         found = evaluate(model, *data, partitions=Partitions(SIZES), intended={"yaw": "pose"})
         plain = found.to_dict()

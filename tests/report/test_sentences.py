@@ -61,6 +61,23 @@ class TestSentences:
             "hardly elsewhere (leakage 0.05). Encoded: the score from"
         ) in text
 
+    def test_two_that_leak_and_how_many_images_show_it(self, read, leaking):
+        both = dataclasses.replace(
+            leaking, leakage={"yaw": 0.5, "age": 0.2}, fitted_images=499, tested_images=166
+        )
+        text = read(both)
+        assert "Of 2 factors: 2 leak." in text
+        counts = "Measured on 166 held-out images, with estimators fitted on 499"
+        assert f"{counts}: so few that weak leakage may be missed." in text
+        many = dataclasses.replace(both, fitted_images=500)
+        assert f"{counts.replace('499', '500')}." in read(many)
+
+    def test_images_are_named_by_their_classes(self, model, data, found, tmp_path):
+        images, factors = data
+        path = save_report(model, images, factors, tmp_path, evaluation=found)
+        for i, age in enumerate(np.asarray(factors["age"])[:4]):
+            assert f"image {i + 1}: {age}" in Page(path).text
+
     def test_the_verdict_if_all_is_well(self, read, leaking):
         text = read(dataclasses.replace(leaking, leakage={"yaw": 0.0, "age": 0.05}))
         assert "Each factor is encoded in the partition assigned to it, and hardly else" in text
