@@ -38,17 +38,10 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 
 from cmu_faces import read_photographs
-from data_set_tables import (
-    read,
-    select,
-    table_at_a_glance,
-    table_of_beta,
-    table_of_schemes,
-    table_of_settings,
-)
 from pythae.data.datasets import BaseDataset
 from study_parts.models import BACKBONES, MMD_LAMBDA
 from study_parts.runs import FIRST_SCHEME
@@ -61,6 +54,14 @@ from pythae_gated.datasets import make_faces, mean_and_beta
 from pythae_gated.datasets.images import BETA_RULE
 from pythae_gated.metrics import evaluate
 from pythae_gated.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
+from tests.benchmarks.data_set_tables import (
+    read,
+    select,
+    table_at_a_glance,
+    table_of_beta,
+    table_of_schemes,
+    table_of_settings,
+)
 
 DEFAULTS: dict[str, Any] = {
     "size": None, "learning_rate": 2e-3, "batch": 64, "labels": None, "shift": 0

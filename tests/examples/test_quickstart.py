@@ -9,6 +9,27 @@ from pythae_gated import GatedBetaVAE
 from tests.support import browser
 
 
+def explore(driver, report, width):
+    """Move a slider, and swap two images."""
+    browser.open_page(driver, report, width)
+    assert "BetaVAE (baseline)" in driver.find_element("id", "baseline-table").text
+    slider = driver.find_element("css selector", ".walk input[type=range]")
+    canvas = browser.canvas_of(driver, slider)
+    driver.execute_script("arguments[0].focus()", slider)
+    ends = []
+    for key in ("\ue011", "\ue010"):  # Home and End
+        slider.send_keys(key)
+        ends.append(browser.pixels_of(driver, canvas))
+    assert ends[0] != ends[1]
+    swap = driver.find_element("css selector", '[data-swap="first"][data-partition="0"] canvas')
+    before = browser.pixels_of(driver, swap)
+    browser.pick(driver, "first", 3)
+    browser.pick(driver, "second", 5)
+    assert browser.pixels_of(driver, swap) != before
+    assert driver.get_log("browser") == []
+    assert browser.requested(driver) == set()
+
+
 @pytest.mark.slow
 def test_the_script_saves_models_and_pictures(tmp_path, monkeypatch, capsys):
     for name, small in (("N_TRAIN", 400), ("N_TEST", 100), ("EPOCHS", 1)):
@@ -24,10 +45,8 @@ def test_the_script_saves_models_and_pictures(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "report" / "report.html").stat().st_size > 10_000
     if browser.CHROMIUM and browser.DRIVER:
         with browser.open_browser() as driver:
-            browser.open_page(driver, tmp_path / "report" / "report.html", 1280)
-            assert "BetaVAE (baseline)" in driver.find_element("id", "baseline-table").text
-            assert driver.get_log("browser") == []
-            assert browser.requested(driver) == set()
+            for width in (1280, 390):
+                explore(driver, tmp_path / "report" / "report.html", width)
     saved = next(tmp_path.glob("GatedBetaVAE_training_*/final_model"))
     assert str(saved) in printed
     assert type(AutoModel.load_from_folder(str(saved))) is GatedBetaVAE

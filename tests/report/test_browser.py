@@ -8,14 +8,7 @@ from tests.support import browser
 from tests.support.pixels import make_pixel_vae
 
 SCRIPT = "<script>alert(1)</script>"
-PIXELS = """
-const {width, height} = arguments[0];
-const copy = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
-copy.drawImage(arguments[0], 0, 0);
-return [...copy.getImageData(0, 0, width, height).data].filter((_, i) => i % 4 === 0);
-"""
 SLIDER = ".walk:nth-of-type(2) label:nth-of-type(3) input"  # person, dimension 2
-SHOW = "return arguments[0].closest('.walk').querySelector('canvas')"
 
 pytestmark = [
     pytest.mark.slow,
@@ -60,43 +53,37 @@ def find(page, selector):
     return page.find_element("css selector", selector)
 
 
-def pick(page, name, index):
-    page.execute_script(
-        "arguments[0].click()", find(page, f'input[name="{name}"][value="{index}"]')
-    )
-
-
 def test_a_slider_moves_the_picture(page):
     slider = find(page, SLIDER)
-    canvas = page.execute_script(SHOW, slider)
+    canvas = browser.canvas_of(page, slider)
     page.execute_script("arguments[0].focus()", slider)
     slider.send_keys("\ue011")  # Home: the lowest value
-    lowest = page.execute_script(PIXELS, canvas)
+    lowest = browser.pixels_of(page, canvas)
     assert find(page, SLIDER.replace("input", "output")).text == "\N{MINUS SIGN}2.0 SD"
     slider.send_keys("\ue014" * 10)  # the right arrow
-    highest = page.execute_script(PIXELS, canvas)
+    highest = browser.pixels_of(page, canvas)
     assert find(page, SLIDER.replace("input", "output")).text == "+2.0 SD"
     changed = np.abs(np.subtract(highest, lowest)) > 8
     assert changed.tolist() == [False, False, True, False]
     find(page, ".walk:nth-of-type(2) button").click()
-    assert page.execute_script(PIXELS, canvas) != highest
+    assert browser.pixels_of(page, canvas) != highest
 
 
 def test_another_start(page):
-    canvas = page.execute_script(SHOW, find(page, SLIDER))
-    before = page.execute_script(PIXELS, canvas)
-    pick(page, "start", 2)
-    assert page.execute_script(PIXELS, canvas) != before
+    canvas = browser.canvas_of(page, find(page, SLIDER))
+    before = browser.pixels_of(page, canvas)
+    browser.pick(page, "start", 2)
+    assert browser.pixels_of(page, canvas) != before
 
 
 def test_two_images_are_swapped(page, images):
-    pick(page, "first", 5)
-    pick(page, "second", 2)
+    browser.pick(page, "first", 5)
+    browser.pick(page, "second", 2)
     first, second = (images[i].flatten().astype(int) for i in (5, 2))
     for row, kept, given in (("first", first, second), ("second", second, first)):
         for k, expected in ((-1, kept), (0, [given[0], *kept[1:]]), (1, [kept[0], *given[1:]])):
             canvas = find(page, f'[data-swap="{row}"][data-partition="{k}"] canvas')
-            shown = page.execute_script(PIXELS, canvas)
+            shown = browser.pixels_of(page, canvas)
             assert np.abs(np.subtract(shown, expected)).max() <= 1
     assert find(page, '[data-swap="first"][data-partition="0"]').text == (
         "image 6 with pose of image 3"

@@ -19,6 +19,12 @@ FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
+PIXELS = """
+const {width, height} = arguments[0];
+const copy = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+copy.drawImage(arguments[0], 0, 0);
+return [...copy.getImageData(0, 0, width, height).data].filter((_, i) => i % 4 === 0);
+"""
 
 
 @contextmanager
@@ -57,6 +63,24 @@ def save_screenshot(driver, path, width, height):
     settings = {"captureBeyondViewport": True, "clip": clip}
     shot = driver.execute_cdp_cmd("Page.captureScreenshot", settings)
     Path(path).write_bytes(base64.b64decode(shot["data"]))
+
+
+def pixels_of(driver, canvas):
+    """The red values of a canvas."""
+    return driver.execute_script(PIXELS, canvas)
+
+
+def canvas_of(driver, slider):
+    """The canvas that a slider changes."""
+    return driver.execute_script(
+        "return arguments[0].closest('.walk').querySelector('canvas')", slider
+    )
+
+
+def pick(driver, name, index):
+    """Choose one of the images of "start", "first" or "second"."""
+    chosen = driver.find_element("css selector", f'input[name="{name}"][value="{index}"]')
+    driver.execute_script("arguments[0].click()", chosen)
 
 
 def requested(driver):
