@@ -148,7 +148,7 @@ class TestAdvice:
 
     def scores(self, yaw, elsewhere):
         scores = {"pose": {"yaw": yaw, "age": 0.5}, "person": {"yaw": elsewhere, "age": 1.0}}
-        return {"scores": scores, "p_values": {name: {"yaw": 0, "age": 0} for name in SIZES}}
+        return {"scores": scores, "p_values": {name: {"yaw": 0.0, "age": 0.0} for name in SIZES}}
 
     def test_a_collapsed_model(self, advise, gated):
         text = advise(gated, mean_variance=np.zeros(4), **self.scores(0.0, 0.0))
