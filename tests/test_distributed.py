@@ -37,7 +37,8 @@ def spawn(folder, *options):
     return [torch.load(folder / f"rank{rank}.pt") for rank in range(2)]
 
 
-@pytest.mark.parametrize("processes", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
 def test_the_example_runs_under_torchrun(processes, tmp_path):
     script = Path(__file__).parents[1] / "examples" / "distributed_faces.py"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
