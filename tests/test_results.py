@@ -13,6 +13,6 @@ def test_the_documents_show_the_tables_of_the_committed_lines():
     shown = (ROOT / "tests/benchmarks/README.md").read_text()
     assert data_set_tables.table_of_schemes(lines) in shown
     runs = data_set_tables.read(ROOT / "examples/results/settings.jsonl")
-    for setting in ("size", "learning_rate", "labels"):
+    for setting in ("size", "learning_rate", "batch", "labels"):
         varied = data_set_tables.select(runs, vary=setting)
         assert data_set_tables.table_of_settings(varied) in shown
