@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.datasets import load_digits
+from digits import read_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict, cross_val_score
@@ -67,8 +67,8 @@ def main() -> None:
 def read(path: Path | None, names: list[str] | None) -> tuple[np.ndarray, Labels]:
     """Images, and the factors as ints from 0."""
     if path is None:
-        data = load_digits()
-        return (data.images[:, None] / 16).astype(np.float32), {"digit": data.target}
+        images, digit = read_digits()
+        return images, {"digit": digit}
     with np.load(path) as file:
         names = names or [key[2:] for key in file.files if key.startswith("f_")]
         factors = {name: np.unique(file[f"f_{name}"], return_inverse=True)[1] for name in names}

@@ -136,9 +136,10 @@ def save_report(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # `evaluate` has warned
         read = [] if factors is None else as_factors(factors, len(data), None, unknown)
-        given = factors if test is None else test[1]
-        empty = given is None or len(given) == 0
-        of_shown = [] if empty else as_factors(given, len(reader), None, unknown)
+        of_shown = read
+        if test is not None:
+            empty = test[1] is None or len(test[1]) == 0
+            of_shown = [] if empty else as_factors(test[1], len(reader), None, unknown)
     classes = [each for each in of_shown if each.discrete]
     captions = [
         ", ".join(str(each.values[i]) for each in classes if each.known[i])

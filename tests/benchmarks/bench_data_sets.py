@@ -36,12 +36,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 
 from cmu_faces import read_photographs
+from digits import read_digits
 from pythae.data.datasets import BaseDataset
 from study_parts.models import BACKBONES, MMD_LAMBDA
 from study_parts.runs import FIRST_SCHEME
@@ -85,9 +85,8 @@ def photographs(args: argparse.Namespace) -> tuple[Any, ...]:
 
 def digits(_: argparse.Namespace) -> tuple[Any, ...]:
     """scikit-learn's digits: class labelled."""
-    data = load_digits()
-    images = (data.images[:, None] / 16).astype(np.float32)
-    return images, {"digit": data.target}, {"digit": ("digit",)}, {"digit": 6, "rest": 10}, None
+    images, digit = read_digits()
+    return images, {"digit": digit}, {"digit": ("digit",)}, {"digit": 6, "rest": 10}, None
 
 
 def speech(args: argparse.Namespace) -> tuple[Any, ...]:

@@ -142,7 +142,7 @@ class TestBaseline:
         assert written.intended == found.intended
         assert written.partitions.sizes == SIZES
         assert (tmp_path / "baseline_swap_1_pose.png").exists()
-        with pytest.raises(FileExistsError):
+        with pytest.raises(FileExistsError, match="is of an earlier report"):
             save_report(model, *data, tmp_path, evaluation=found)
 
     def test_its_evaluation_can_be_given(self, model, data, found, tmp_path, monkeypatch):
