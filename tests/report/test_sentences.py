@@ -178,3 +178,11 @@ class TestAdvice:
         assert "A gated model: yaw is encoded in several" in advise(model, **leaking)
         rest = Partitions(SIZES, ["person"])
         assert "Declare the rest" not in advise(gated, **leaking, partitions=rest)
+
+    def test_the_rest_of_the_model_counts(self, advise):
+        model = make_pixel_vae(
+            GatedBetaVAE, GatedBetaVAEConfig, partitions=SIZES, rest=["person"], beta=0.5
+        )
+        text = advise(model, **self.scores(0.9, 0.9), leakage={"yaw": 0.5, "age": 0.0})
+        assert "against leakage of yaw" in text
+        assert "Declare the rest" not in text
