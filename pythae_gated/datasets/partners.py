@@ -211,16 +211,20 @@ def draw_pairs(
         replace: Whether an item without a partner of the kind drawn is replaced by a random one
             that has one. Otherwise each item is in a pair, of a kind that this item can be in.
     """
-    possible = [replace | found.has_partner[items] for found in candidates]
-    possible.append(np.ones(len(items), dtype=np.bool_))
-    bounds = (weights * np.stack(possible, axis=1)).cumsum(axis=1)
-    kinds = (rng.random((len(items), 1)) * bounds[:, -1:] >= bounds[:, :-1]).sum(axis=1)
+    if not replace:
+        possible = [*(found.has_partner[items] for found in candidates), np.ones_like(items, bool)]
+        weights = weights * np.stack(possible, axis=1)
+    bounds = weights.cumsum(axis=-1)  # (K + 1,) or (n, K + 1)
+    kinds = (rng.random((len(items), 1)) * bounds[..., -1:] >= bounds[..., :-1]).sum(1)
     items, partners = items.copy(), items.copy()
     for kind, found in enumerate(candidates):
         (rows,) = (kinds == kind).nonzero()
-        alone = rows[~found.has_partner[items[rows]]]
-        items[alone] = found.sample(len(alone), rng)
-        partners[rows] = found.partners(items[rows], rng)
+        chosen = items[rows]
+        alone = ~found.has_partner[chosen]
+        if alone.any():
+            chosen[alone] = found.sample(int(alone.sum()), rng)
+            items[rows] = chosen
+        partners[rows] = found.partners(chosen, rng)
     return kinds, items, partners
 
 
