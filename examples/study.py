@@ -1,16 +1,17 @@
 """A study of gated and ungated models and of competing methods; results in STUDY.md.
 
-    python examples/study.py --photographs DIR
+    python examples/study.py --photographs DIR --speech FILE --mice FILE
 
-trains and evaluates about 250 models on two cores, in about five hours, and writes one line of
+trains and evaluates some 300 models on two cores, in about eight hours, and writes one line of
 JSON per run. It may be stopped at any time and resumes where it was stopped. Tables and figures
 are computed from these lines by
 
     python examples/study.py --report
 
-which rewrites the tables in STUDY.md and in both READMEs. DIR contains the CMU Face Images,
-as for examples/cmu_faces.py; without it their runs are left out. Swaps of photographs are drawn
-when the models are trained, and by no other command.
+which rewrites the tables in STUDY.md and README.md. DIR contains the CMU Face Images, as for
+examples/cmu_faces.py; the files are those of examples/speech.py and examples/proteins.py. Without
+one of them, its runs are left out. `--part main --seed 0` runs only some: parts are "main",
+"grid", "labels", "input", "steps" and "competitors".
 """
 
 import argparse
@@ -18,6 +19,7 @@ import multiprocessing
 import os
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +27,7 @@ from typing import Any
 
 import torch
 from study_parts import tables
+from study_parts.data import Sources
 from study_parts.lines import Lines
 from study_parts.run_one import run_one
 from study_parts.runs import (
@@ -34,15 +37,15 @@ from study_parts.runs import (
     Extent,
     Run,
     Settings,
-    choose_weights,
-    cost_runs,
+    choose_multiples,
+    competitor_runs,
     grid_runs,
     main_runs,
 )
 
 EXAMPLES = Path(__file__).parent
 RESULTS = EXAMPLES / "results"
-DOCUMENTS = (EXAMPLES / "STUDY.md", EXAMPLES / "README.md", EXAMPLES.parent / "README.md")
+DOCUMENTS = (EXAMPLES / "STUDY.md", EXAMPLES.parent / "README.md")
 WORKERS = 2
 
 
@@ -50,7 +53,16 @@ def main() -> None:
     """Complete the study, unless only a report is requested, and report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of study.jsonl")
-    parser.add_argument("--photographs", type=Path, help="folder of the CMU Face Images")
+    for name in ("photographs", "speech", "mice"):
+        parser.add_argument(f"--{name}", type=Path)
+    for name, what in (
+        ("part", "table"),
+        ("data", "data set"),
+        ("scheme", "model"),
+        ("seed", "seed"),
+    ):
+        kind = int if name == "seed" else str
+        parser.add_argument(f"--{name}", nargs="+", type=kind, help=f"run only this {what}")
     parser.add_argument("--image-size", type=int, default=32, choices=(32, 64))
     parser.add_argument(
         "--report", action="store_true", help="only tables and figures, no training"
@@ -61,7 +73,9 @@ def main() -> None:
     lines = Lines(args.output / "study.jsonl", replace(settings, image_size=args.image_size))
     if not args.report:
         try:
-            study(lines, extent, args.photographs)
+            sources = Sources(args.photographs, args.speech, args.mice)
+            chosen = {name: getattr(args, name) for name in ("part", "data", "scheme", "seed")}
+            study(lines, extent, sources, chosen)
         except KeyboardInterrupt:
             raise SystemExit(f"\nStopped; {len(lines.results)} runs are in {lines.path}") from None
     report(lines, args.output)
@@ -87,31 +101,31 @@ def report(lines: Lines, output: Path) -> None:
         charts.save_charts(tables.group(lines.results), output)
 
 
-def study(lines: Lines, extent: Extent, photographs: Path | None) -> None:
-    """Complete all runs: the grid first, since the others use the weights chosen from it."""
-    if photographs is None:
-        print("No --photographs: the runs on the CMU Face Images are left out.")
-        extent = replace(extent, folds=())
-    stages = (
+def study(
+    lines: Lines, extent: Extent, sources: Sources, chosen: Mapping[str, Any] | None = None
+) -> None:
+    """Complete all runs; competitors come last, with the weights chosen from the grid."""
+    for stage in (
+        lambda: main_runs(extent),
         lambda: grid_runs(extent),
-        lambda: main_runs(extent, choose_weights(lines.results)),
-        lambda: cost_runs(extent, choose_weights(lines.results)),
-    )
-    for stage, workers in zip(stages, (WORKERS, WORKERS, 1), strict=True):
+        lambda: competitor_runs(extent, choose_multiples(lines.results)),
+    ):
         done = lines.done()
-        todo = [run for run in stage() if run not in done]
+        todo = [run for run in stage() if run not in done and sources.has(run.data)]
+        for key, values in (chosen or {}).items():
+            todo = [run for run in todo if values is None or getattr(run, key) in values]
         if todo:
-            run_all(todo, lines, photographs, workers)
+            run_all(todo, lines, sources)
 
 
-def run_all(todo: list[Run], lines: Lines, photographs: Path | None, workers: int) -> None:
+def run_all(todo: list[Run], lines: Lines, sources: Sources) -> None:
     """Execute the runs on worker processes, and save each result when it is complete."""
-    threads = max(1, (os.cpu_count() or 1) // workers)
+    threads = max(1, (os.cpu_count() or 1) // WORKERS)
     context = multiprocessing.get_context("spawn")
     started = time.perf_counter()
-    with ProcessPoolExecutor(workers, context, _start_worker, (os.getpid(), threads)) as pool:
+    with ProcessPoolExecutor(WORKERS, context, _start_worker, (os.getpid(), threads)) as pool:
         runs: dict[Future[dict[str, Any]], Run] = {
-            pool.submit(run_one, run, lines.settings, photographs, lines.path.parent): run
+            pool.submit(run_one, run, lines.settings, sources, lines.path.parent): run
             for run in todo
         }
         try:

@@ -5,119 +5,91 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from quickstart import INTENDED, PARTITIONS
 
+from study_parts.data import NAMES
 from study_parts.groups import (
     BACKBONES,
-    CURVES,
-    FIGURES,
     SCHEMES,
+    SCORES,
     Groups,
     Line,
+    column,
     competitors,
-    curve,
+    factors_at,
     interval,
-    of_claim,
-    with_weight,
+    of_part,
 )
+
+COLOURS = {"ungated": "#b0b0b0", "0.1": "#e0a060", "gated": "#2a6fb0"}
+
+
+def data_chart(groups: Groups) -> Any:
+    """Own partition and elsewhere, ungated and gated, for each factor of each data set."""
+    names = [name for name in NAMES if {"ungated", "gated"} <= competitors(groups, name).keys()]
+    if not names:
+        return None
+    shown = {name: competitors(groups, name) for name in names}
+    rows = [(name, factor) for name in names for factor in shown[name]["gated"][0]["intended"]]
+    figure = Figure(figsize=(9, 0.42 * len(rows) + 1.5), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    at = np.arange(len(rows))[::-1]
+    for axes, place, title in zip(
+        panels, ("own", "elsewhere"),
+        ("from its own partition", "from the worst of the others"), strict=True,
+    ):  # fmt: skip
+        for i, scheme in enumerate(("ungated", "gated")):
+            values = [factors_at(shown[n][scheme], place)[f] for n, f in rows]
+            label = f"{scheme}"
+            axes.barh(at + 0.2 - 0.4 * i, values, 0.4, color=COLOURS[scheme], label=label)
+        chance = [factors_at(shown[n]["gated"], "chance")[f] for n, f in rows]
+        axes.plot(chance, at, "k|", markersize=14, label="constant prediction")
+        axes.set(title=title, xlim=(0, 1.02))
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set_yticks(at, [f"{factor} ({name})" for name, factor in rows])
+    figure.suptitle("Score of each labelled factor")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
 
 
 def model_chart(groups: Groups) -> Any:
-    """D, C, I, alignment and leakage, one panel per backbone."""
-    panels = {
-        BACKBONES[backbone]: {
-            SCHEMES[scheme].replace("`", ""): lines
-            for scheme in ("ungated", "input", "target")
-            if (lines := of_claim(groups, backbone, scheme))
-        }
-        for backbone in BACKBONES
-    }
-    return _bars({name: rows for name, rows in panels.items() if rows})
+    """D, C, I and leakage on faces, one panel per backbone."""
+    panels: dict[str, dict[str, list[Line]]] = {}
+    for run, lines in of_part(groups, "main", data="faces").items():
+        panels.setdefault(BACKBONES[run.backbone], {})[run.scheme] = lines
+    return _bars(panels)
 
 
 def competitor_chart(groups: Groups) -> Any:
     """The same for the competitors."""
-    rows = {with_weight(*row).replace("`", ""): row[1] for row in competitors(groups).items()}
-    return _bars({"competitors with the same labels": rows} if rows else {})
+    rows = competitors(groups, "faces")
+    return _bars({"rendered faces, the same labels": rows} if len(rows) > 3 else {})
 
 
 def _bars(panels: dict[str, dict[str, list[Line]]]) -> Any:
     if not panels:
         return None
-    names = ("D", "C", "I", "alignment", "leakage")
+    names = SCORES[:-1]  # errors are of another scale
     figure = Figure(figsize=(4.2 * max(len(panels), 2), 3.6), layout="constrained")
     grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)
     for axes, (title, rows) in zip(grid[0], panels.items(), strict=True):
         width = 0.8 / len(rows)
-        for i, (label, lines) in enumerate(rows.items()):
+        for i, (scheme, lines) in enumerate(rows.items()):
             means, halves = zip(
-                *(interval([FIGURES[name](line) for line in lines]) for name in names), strict=True
+                *(interval([column(name)(line) for line in lines]) for name in names), strict=True
             )
             at = np.arange(len(names)) + (i - (len(rows) - 1) / 2) * width
-            axes.bar(at, means, width, yerr=halves, label=label, capsize=2)
-        axes.set(title=title, ylim=(0, 1.05), xticks=range(len(names)), xticklabels=names)
+            axes.bar(
+                at, means, width, yerr=halves, label=SCHEMES[scheme], capsize=2,
+                color=COLOURS.get(scheme),
+            )  # fmt: skip
+        ticks = [name.replace(" of ", "\nof ") for name in names]
+        axes.set(title=title, ylim=(0, 1.05), xticks=range(len(names)), xticklabels=ticks)
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    figure.legend(handles, labels, loc="outside lower center", ncols=4)
     return figure
 
 
-def partition_chart(groups: Groups) -> Any:
-    """Scores of each factor from each partition, ungated and gated beta-VAE."""
-    shown = {
-        SCHEMES[scheme].replace("`", ""): lines
-        for scheme in ("ungated", "input", "target")
-        if (lines := of_claim(groups, "beta", scheme))
-    }
-    if not shown:
-        return None
-    figure = Figure(figsize=(4 * len(shown), 2.6), layout="constrained")
-    grid = figure.subplots(1, len(shown), squeeze=False)
-    for axes, (title, lines) in zip(grid[0], shown.items(), strict=True):
-        table = np.array(
-            [
-                [np.mean([line["scores"][name][factor] for line in lines]) for factor in INTENDED]
-                for name in PARTITIONS
-            ]
-        )
-        axes.imshow(table, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-        for (row, column), value in np.ndenumerate(table):
-            color = "white" if value > 0.6 else "black"
-            axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=color)
-        axes.set_xticks(range(len(INTENDED)), INTENDED, rotation=30, ha="right")
-        axes.set_yticks(range(len(PARTITIONS)), PARTITIONS)
-        axes.set_title(title)
-    return figure
-
-
-def label_chart(groups: Groups) -> Any:
-    """Scores against the share of labels, and against the share of wrong labels."""
-    curves = {part: curve(groups, part) for part in CURVES}
-    if not all(len(each) > 1 for each in curves.values()):
-        return None
-    figure = Figure(figsize=(4.2 * len(curves), 3.4), layout="constrained")
-    panels = figure.subplots(1, len(curves), sharey=True)
-    for axes, (part, points) in zip(panels, curves.items(), strict=True):
-        key = "share" if part == "weak" else "wrong"
-        x = [100 * lines[0]["run"][key] for lines in points.values()]
-        for name in ("D", "C", "I", "alignment", "leakage"):
-            values = [[FIGURES[name](line) for line in lines] for lines in points.values()]
-            means, halves = np.array([interval(each) for each in values]).T
-            axes.errorbar(x, means, halves, marker="o", capsize=2, label=name)
-        if part == "weak":
-            axes.set_xscale("log")
-        axes.set_xticks(x, [f"{value:g} %" for value in x])
-        axes.minorticks_off()
-        axes.set(xlabel=CURVES[part], ylim=(0, 1.05))
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=5)
-    return figure
-
-
-CHARTS = {
-    "models": model_chart,
-    "partitions": partition_chart,
-    "labels": label_chart,
-    "competitors": competitor_chart,
-}
+CHARTS = {"data": data_chart, "models": model_chart, "competitors": competitor_chart}
 
 
 def save_charts(groups: Groups, output: Path) -> None:

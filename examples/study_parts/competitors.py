@@ -14,7 +14,6 @@ from torch.nn import functional
 
 from pythae_gated import Partitions
 from pythae_gated.gating.terms import gaussian_kl
-from pythae_gated.networks import ConvEncoder
 
 
 class GroupVAE(BetaVAE):
@@ -63,67 +62,6 @@ class AdaGVAE(GroupVAE):
         return kl < (kl.amin(1, keepdim=True) + kl.amax(1, keepdim=True)) / 2
 
 
-class MatchPairing(BetaVAE):
-    """Generated pairs with equal shared dimensions, matched to real pairs by a discriminator.
-
-    Shu et al., "Weakly Supervised Disentanglement with Guarantees", ICLR 2020: match pairing. The
-    encoder is trained to invert the generator on generated images. For Pythae's
-    `AdversarialTrainer`, with the hinge loss and spectral normalisation.
-    """
-
-    def __init__(
-        self, config: Any, encoder: Any, decoder: Any, discriminator: Any, partitions: Partitions
-    ) -> None:
-        super().__init__(config, encoder, decoder)
-        self.discriminator = discriminator
-        self.partitions = partitions
-
-    def forward(self, inputs: Mapping[str, Any], **kwargs: Any) -> ModelOutput:
-        x, t, gate = inputs["data"], inputs["target"], inputs["gate"]
-        shared = self.partitions.expand(gate) | (x == t).flatten(1).all(1, keepdim=True)
-        z_x = torch.randn_like(shared, dtype=x.dtype)
-        z_t = torch.where(shared, z_x, torch.randn_like(z_x))
-        generated = self.decoder(torch.cat([z_x, z_t]))["reconstruction"]
-        real_score = self.discriminator(x, t, gate)
-        fake_score = self.discriminator(*generated.detach().chunk(2), gate)
-        generator_score = self.discriminator(*generated.chunk(2), gate)
-        encoded = self.encoder(generated.detach())
-        squared_error = (torch.cat([z_x, z_t]) - encoded.embedding).square()
-        log_var = encoded.log_covariance.clamp(min=-6)  # diverges without
-        code_nll = (log_var + squared_error / log_var.exp()).sum(1) / 2
-        discriminator_loss = (1 - real_score).relu().mean() + (1 + fake_score).relu().mean()
-        autoencoder_loss = code_nll.mean() - generator_score.mean()
-        return ModelOutput(
-            loss=autoencoder_loss + discriminator_loss,
-            autoencoder_loss=autoencoder_loss,
-            discriminator_loss=discriminator_loss,
-            update_discriminator=True,
-            update_encoder=True,
-            update_decoder=True,
-        )
-
-
-class PairDiscriminator(nn.Module):
-    """Scores a pair of images, given the partitions that it shares, as real or generated."""
-
-    def __init__(
-        self, n_partitions: int, input_dim: tuple[int, ...], channels: tuple[int, ...]
-    ) -> None:
-        super().__init__()
-        normalise = nn.utils.parametrizations.spectral_norm
-        features = ConvEncoder(input_dim, 1, channels).features
-        features[0] = nn.Conv2d(2, channels[0], 4, 2, 1)  # the pair, as two channels
-        for layer in features.modules():
-            if isinstance(layer, nn.Conv2d | nn.Linear):
-                normalise(layer)
-        self.features = features
-        self.scores = normalise(nn.Linear(128, n_partitions + 1))
-
-    def forward(self, x: Tensor, t: Tensor, gate: Tensor) -> Tensor:  # (B,)
-        scores = self.scores(self.features(torch.cat([x, t], dim=1)))
-        return scores[:, 0] + (scores[:, 1:] * gate).sum(1)
-
-
 class SupervisedBetaVAE(BetaVAE):
     """A beta-VAE with a linear classifier per labelled factor, on its partition's code.
 
@@ -160,3 +98,57 @@ class SupervisedBetaVAE(BetaVAE):
             )
             output["loss"] = output["loss"] + cross_entropy / len(labels)
         return output
+
+
+class LORD(BetaVAE):
+    """Latent optimisation: a code per image for the rest, and one per label, shared by its images.
+
+    Gabbay and Hoshen, "Demystifying Inter-Class Disentanglement", ICLR 2020. Noise of variance 1
+    is added to the codes of the rest, whose norm is penalised with weight beta, and none to those
+    of labels. In the last phase, `amortising`, encoder and decoder learn to predict the codes from
+    images and to reconstruct from them. Batches have the images' numbers as labels.
+    """
+
+    log_var_of_labels = -8.0  # in sampled codes
+    scale = 10.0  # of the codes: with Adam, a learning rate for them that is 10 times higher
+
+    def __init__(
+        self,
+        config: Any,
+        encoder: Any,
+        decoder: Any,
+        partitions: Partitions,
+        labels: Mapping[str, Tensor],  # labelled partition -> class of each image, (N,)
+    ) -> None:
+        super().__init__(config, encoder, decoder)
+        self.partitions, self.amortising = partitions, False
+        n = len(next(iter(labels.values())))
+        log_var = torch.zeros(self.latent_dim)
+        self.tables = nn.ModuleDict()
+        for name, size in partitions.sizes.items():
+            rows = int(labels[name].max()) + 1 if name in labels else n
+            self.tables[name] = nn.Embedding(rows, size)
+            nn.init.normal_(self.tables[name].weight, std=0.1 / self.scale)
+            self.register_buffer(f"class_{name}", labels.get(name, torch.arange(n)))
+            if name in labels:
+                log_var[partitions.slices[name]] = self.log_var_of_labels
+        with torch.no_grad():
+            encoder.log_var.weight.zero_()
+            encoder.log_var.bias.copy_(log_var)
+        encoder.log_var.requires_grad_(False)
+
+    def forward(self, inputs: Mapping[str, Any], **kwargs: Any) -> ModelOutput:
+        x, items = inputs["data"], inputs["labels"].long()
+        tables = self.tables.items()
+        codes = [table(getattr(self, f"class_{name}")[items]) for name, table in tables]
+        mu = self.scale * torch.cat(codes, dim=1)
+        predicted = self.encoder(x)["embedding"] if self.amortising else mu
+        z = predicted + (self.encoder.log_var.bias / 2).exp() * torch.randn_like(mu)
+        recon_x = self.decoder(z)["reconstruction"]
+        error = (recon_x - x).square().flatten(1).sum(1).mean() / 2
+        if self.amortising:
+            penalty = (predicted - mu.detach()).square().sum(1).mean() / 2
+        else:
+            rest = torch.cat([self.partitions.split(mu)[r] for r in self.partitions.rest], dim=1)
+            penalty = self.beta * rest.square().sum(1).mean() / 2
+        return ModelOutput(loss=error + penalty, recon_loss=error, reg_loss=penalty)

@@ -1,46 +1,47 @@
-"""The results of the study, grouped by table row or plotted point."""
+"""The results of the study, grouped by table row."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
+from statistics import fmean
 from typing import Any, TypeAlias
 
 import numpy as np
 from scipy.stats import t as student
 
+from study_parts.data import NAMES
 from study_parts.runs import Run
 
 Line: TypeAlias = Mapping[str, Any]
 Groups: TypeAlias = dict[Run, list[Line]]  # runs that differ only by their seed
+Column: TypeAlias = Callable[[Line], float]
 
-
-def _mean_of(name: str) -> Callable[[Line], float]:
-    return lambda line: float(np.mean(list(line[name].values())))
-
-
-FIGURES: dict[str, Callable[[Line], float]] = {
-    "D": lambda line: line["disentanglement"],
-    "C": lambda line: line["completeness"],
-    "I": _mean_of("informativeness"),
-    "alignment": _mean_of("alignment"),
-    "leakage": _mean_of("leakage"),
-    "error": lambda line: line["reconstruction_error"],
-}
 BACKBONES = {"beta": "beta-VAE", "info": "InfoVAE", "dip": "DIP-VAE-II"}
 SCHEMES = {
     "ungated": "ungated",
-    "input": 'gated, `"input"`',
-    "target": 'gated, `"target"`',
+    "0.1": "gated, version 0.1",
+    "gated": "gated",
+    "robust": "gated, `robust_pairs`",
     "group": "Group-VAE",
     "ada": "Ada-GVAE",
-    "match": "match pairing",
     "supervised": "supervised beta-VAE",
-    "costly rest": "five times the KL on the rest",
-    "independent rest": "HSIC penalty",
-    "blind rest": "gradient reversal",
-    "trimmed pairs": "trimmed loss",
-    "weighed pairs": "reweighted loss",
+    "lord": "LORD",
+    "input": '`"input"`',
+    "self-pair decoder": "the decoder learns from self pairs alone",
+    "alternating phases": "pairs and plain images in turn",
+    "free closed codes": "samples of the prior in closed partitions",
+    "gated decoder weights": "the gate on the decoder's weights, too",
 }
+SCORES = ("D", "C", "I", "leakage", "leakage of means", "error")
+
+
+def column(name: str) -> Column:
+    """A figure of a line; the mean over the factors if it has one for each."""
+
+    def read(line: Line) -> float:
+        value = line[name]
+        return fmean(value.values()) if isinstance(value, Mapping) else float(value)
+
+    return read
 
 
 def group(lines: Iterable[Line]) -> Groups:
@@ -53,32 +54,56 @@ def group(lines: Iterable[Line]) -> Groups:
 
 
 def order(line: Line) -> tuple[Any, ...]:
+    """The place of a line in all tables."""
     run = Run(**line["run"])
-    schemes = [*SCHEMES, run.scheme]
-    backbone, scheme = list(BACKBONES).index(run.backbone), schemes.index(run.scheme)
-    return backbone, scheme, run.weight, run.labelled, -run.share, run.wrong, run.option, run.seed
+    places = [list(names).index(name) for names, name in (
+        (NAMES, run.data), (BACKBONES, run.backbone), (SCHEMES, run.scheme)
+    )]  # fmt: skip
+    return *places, run.multiple, -run.share, run.wrong, run.steps, run.part, run.seed
 
 
-def of_part(groups: Groups, part: str) -> Groups:
-    return {run: lines for run, lines in groups.items() if run.part == part}
+def of_part(groups: Groups, part: str, **values: Any) -> Groups:
+    """The groups of a part of the study whose runs have these values."""
+    return {
+        run: lines
+        for run, lines in groups.items()
+        if run.part == part and all(getattr(run, name) == v for name, v in values.items())
+    }
 
 
-def of_claim(groups: Groups, backbone: str, scheme: str, labelled: str = "rest") -> list[Line]:
-    """The lines of one model of the main comparison."""
-    return next(
-        (
-            lines
-            for run, lines in of_part(groups, "claim").items()
-            if (run.backbone, run.scheme, run.labelled) == (backbone, scheme, labelled)
-        ),
-        [],
-    )
+def lines_of(groups: Groups, part: str, **values: Any) -> list[Line]:
+    """The lines of the one such group, or none."""
+    return next(iter(of_part(groups, part, **values).values()), [])
 
 
-def same_seeds(lines: Iterable[Line], others: Iterable[Line]) -> list[Line]:
-    """The lines whose seed (or fold) also occurs in `others`."""
-    seeds = {line["run"]["seed"] for line in others}
-    return [line for line in lines if line["run"]["seed"] in seeds]
+def factors_at(lines: Sequence[Line], place: str, codes: str = "sample") -> dict[str, float]:
+    """Mean score of each labelled factor: from its own partition, or the worst of others.
+
+    Places: "own", "other" (labelled partitions), "rest", "elsewhere" (both), and "chance", the
+    score of a constant prediction. NaN if there is no such partition.
+    """
+    found: dict[str, list[float]] = {}
+    for line in lines:
+        for factor, own in line["intended"].items():
+            if place == "chance":
+                found.setdefault(factor, []).append(line["chance"][factor])
+                continue
+            labelled = set(line["intended"].values()) - {own}
+            where = {
+                "own": {own}, "other": labelled, "rest": {"rest"}, "elsewhere": labelled | {"rest"}
+            }[place]  # fmt: skip
+            scores = [line[codes][name][factor] for name in where]
+            found.setdefault(factor, []).append(max(scores, default=np.nan))
+    return {factor: float(np.mean(values)) for factor, values in found.items()}
+
+
+def relative_error(lines: Sequence[Line], ungated: Sequence[Line]) -> float:
+    """The mean over the seeds that both have of the ratio of errors."""
+    errors = {line["run"]["seed"]: line["error"] for line in ungated}
+    ratios = [
+        line["error"] / errors[seed] for line in lines if (seed := line["run"]["seed"]) in errors
+    ]
+    return fmean(ratios) if ratios else np.nan
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
@@ -88,42 +113,10 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     return float(np.mean(values)), float(spread * student.ppf(0.975, max(n - 1, 1)))
 
 
-CURVES = {
-    "weak": "share of images labelled",
-    "noisy": "share of wrong labels",
-    "trimmed": "share of wrong labels, trimmed loss",
-}
-
-
-def curve(groups: Groups, part: str) -> dict[str, list[Line]]:
-    """Quality of the labels -> lines, from the best labels to the worst."""
-    runs = of_part(groups, part)
-    if not runs:
-        return {}
-    if part == "trimmed":
-        tried = of_part(groups, "noise remedies")
-        runs |= {run: lines for run, lines in tried.items() if run.scheme == "trimmed pairs"}
-    plain = same_seeds(of_claim(groups, "beta", "target"), chain(*runs.values()))
-    rows = {"all labelled, none wrong": plain} if part != "trimmed" and plain else {}
-    for run in sorted(runs, key=lambda run: (-run.share, run.wrong)):
-        name = f"{run.share:.0%} labelled" if part == "weak" else f"{run.wrong:.0%} wrong"
-        rows[name + ", trimmed" * (part == "trimmed")] = runs[run]
-    return rows
-
-
-def competitors(groups: Groups) -> dict[str, list[Line]]:
-    """Scheme -> lines, each with its best weight; the ungated model is included."""
-    chosen = {run.scheme: run for run in of_part(groups, "competitors")}
-    if not chosen:
-        return {}
-    claim = {
-        run.scheme: run
-        for run in of_part(groups, "claim")
-        if (run.backbone, run.labelled) == ("beta", "rest")
-    }
-    return {scheme: groups[run] for scheme, run in (claim | chosen).items()}
-
-
-def with_weight(scheme: str, lines: list[Line]) -> str:
-    """The scheme's name with the weight of its KL."""
-    return f"{SCHEMES[scheme]} ({lines[0]['run']['weight']:g})"
+def competitors(groups: Groups, name: str) -> dict[str, list[Line]]:
+    """Scheme -> lines on a data set: ungated, version 0.1, gated, and competitors."""
+    found = {}
+    for part in ("main", "competitors"):
+        for run, lines in of_part(groups, part, data=name, backbone="beta").items():
+            found[run.scheme] = lines
+    return {scheme: found[scheme] for scheme in SCHEMES if scheme in found}

@@ -1,11 +1,11 @@
 """The untrained model of each run."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from pythae.models import INFOVAE_MMD, BetaVAE, BetaVAEConfig, INFOVAE_MMD_Config
-from quickstart import INTENDED, PARTITIONS
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from training import make_networks
@@ -14,16 +14,20 @@ import pythae_gated
 from pythae_gated import DIPVAE, GatedDIPVAE, Partitions
 from pythae_gated.inference import posterior, sample_posterior
 from pythae_gated.metrics import dci
-from study_parts import competitors
-from study_parts.faces import Faces
-from study_parts.remedies import REMEDIES
-from study_parts.runs import FIRST_SCHEME, Run
+from study_parts.competitors import LORD, AdaGVAE, GroupVAE, SupervisedBetaVAE
+from study_parts.data import Part
+from study_parts.readings import READINGS
 
-LATENT_DIM = sum(PARTITIONS.values())
 MMD_LAMBDA = 0.3
 DIP_LAMBDA = 5.0  # both of them
 
-CHANNELS = {32: (16, 32, 32), 64: (16, 16, 32, 32)}  # by image size
+# Config fields of the gated schemes.
+SCHEMES: dict[str, dict[str, Any]] = {
+    "gated": {},
+    "robust": {"robust_pairs": True},
+    "0.1": {"agreement": 0.0, "labelled_kl": 1.0, "swap_consistency": 0.0},  # of version 0.1
+    **{name: {"closed_partitions": "input"} for name in ("input", *READINGS)},
+}
 
 
 class _PixelNoise:
@@ -39,11 +43,11 @@ class _PixelNoise:
         return super().loss_function(recon_x / unit, x / unit, *args)  # type: ignore[misc]
 
 
-class FacesDIPVAE(_PixelNoise, DIPVAE):
+class NoisyDIPVAE(_PixelNoise, DIPVAE):
     """DIP-VAE with a pixel noise variance."""
 
 
-class GatedFacesDIPVAE(_PixelNoise, GatedDIPVAE):
+class GatedNoisyDIPVAE(_PixelNoise, GatedDIPVAE):
     """Gated DIP-VAE with a pixel noise variance."""
 
 
@@ -57,78 +61,72 @@ BACKBONES: dict[str, dict[str, Any]] = {
         "gated": (pythae_gated.GatedINFOVAE_MMD, pythae_gated.GatedINFOVAE_MMD_Config),
     },
     "dip": {
-        "ungated": (FacesDIPVAE, pythae_gated.DIPVAEConfig),
-        "gated": (GatedFacesDIPVAE, pythae_gated.GatedDIPVAEConfig),
+        "ungated": (NoisyDIPVAE, pythae_gated.DIPVAEConfig),
+        "gated": (GatedNoisyDIPVAE, pythae_gated.GatedDIPVAEConfig),
     },
 }
 
 
-def make_model(run: Run, partitions: Partitions, data: Faces) -> torch.nn.Module:
-    """The run's model, with the same networks and initial weights for all schemes."""
-    channels = CHANNELS[data.images.shape[-1]]
-    mean_image = torch.from_numpy(data.images.mean(0, dtype=np.float32) / 255)
-    networks = make_networks(LATENT_DIM, mean_image, channels, seed=run.seed)
-    settings: dict[str, Any] = {"input_dim": data.images.shape[1:], "latent_dim": LATENT_DIM}
-    if run.scheme in ("group", "ada", "match", "supervised"):
-        config = BetaVAEConfig(**settings, beta=run.weight)
-        return _competitor(run.scheme, config, networks, partitions, data)
+def make_model(
+    scheme: str,
+    backbone: str,
+    beta: float,
+    partitions: Partitions,
+    mean: Tensor,  # (*input_dim)
+    classes: Mapping[str, np.ndarray],  # labelled partition -> (N,) or (N, F), -1 unknown
+    *,
+    seed: int,
+) -> Any:
+    """The model of a scheme, with the same networks and initial weights for all schemes."""
+    latent_dim = partitions.latent_dim
+    networks = make_networks(latent_dim, mean, seed=seed)
+    settings: dict[str, Any] = {"input_dim": tuple(mean.shape), "latent_dim": latent_dim}
+    if scheme in ("group", "ada", "supervised", "lord"):
+        config = BetaVAEConfig(**settings, beta=beta)
+        if scheme == "supervised":
+            heads = {
+                f"{name} {column}": (name, int(values.max()) + 1)
+                for name, columns in classes.items()
+                for column, values in enumerate(columns.T)
+            }
+            return SupervisedBetaVAE(config, *networks, partitions, heads)
+        if scheme == "lord":
+            whole = {
+                name: torch.from_numpy(np.unique(columns, axis=0, return_inverse=True)[1])
+                for name, columns in classes.items()
+            }
+            return LORD(config, *networks, partitions, whole)
+        return {"group": GroupVAE, "ada": AdaGVAE}[scheme](config, *networks, partitions)
     settings |= {
-        "beta": {"beta": run.weight},
-        "info": {
-            "alpha": 1 - run.weight,
-            "lbd": 1.0 if run.option == "lambda 1" else MMD_LAMBDA,
-        },
+        "beta": {"beta": beta},
+        "info": {"alpha": 1 - beta, "lbd": MMD_LAMBDA},
         "dip": {"lambda_od": DIP_LAMBDA, "lambda_d": DIP_LAMBDA},
-    }[run.backbone]
-    if run.scheme == "ungated":
-        model_class, config_class = BACKBONES[run.backbone]["ungated"]
-    else:
-        model_class, config_class = BACKBONES[run.backbone]["gated"]
-        model_class = REMEDIES.get(run.scheme, model_class)
-        settings |= {"partitions": partitions.sizes, "rest": list(partitions.rest)}
-        settings |= FIRST_SCHEME
-        settings["closed_partitions"] = "input" if run.scheme == "input" else "target"
+    }[backbone]
+    model_class, config_class = BACKBONES[backbone]["gated" if scheme in SCHEMES else "ungated"]
+    if scheme in SCHEMES:
+        model_class = READINGS.get(scheme, model_class)
+        settings |= {"partitions": dict(partitions.sizes), "rest": list(partitions.rest)}
+        settings |= SCHEMES[scheme]
     model = model_class(config_class(**settings), *networks)
-    if run.backbone == "dip":
-        model.noise_variance = run.weight
-    if run.option == "ten times the weight":
-        model.weight *= 10
-    return model  # type: ignore[no-any-return]
+    if backbone == "dip":
+        model.noise_variance = beta
+    return model
 
 
-def _competitor(
-    scheme: str, config: Any, networks: Any, partitions: Partitions, data: Faces
-) -> torch.nn.Module:
-    if scheme == "supervised":
-        heads = {
-            factor: (partition, len(np.unique(data.factors[factor])))
-            for factor, partition in INTENDED.items()
-            if partition not in partitions.rest
-        }
-        return competitors.SupervisedBetaVAE(config, *networks, partitions, heads)
-    if scheme == "match":
-        channels = CHANNELS[data.images.shape[-1]]
-        discriminator = competitors.PairDiscriminator(
-            len(partitions.names), data.images.shape[1:], channels
-        )
-        return competitors.MatchPairing(config, *networks, discriminator, partitions)
-    model = {"group": competitors.GroupVAE, "ada": competitors.AdaGVAE}[scheme]
-    return model(config, *networks, partitions)
-
-
-def assign_dimensions(model: Any, data: Faces, seed: int) -> None:
+def assign_dimensions(
+    model: Any, part: Part, partitions: Partitions, intended: Mapping[str, str], seed: int
+) -> None:
     """Permute the latent dimensions of a model without partitions for the best alignment.
 
     Dimensions are assigned to partitions so that the share of importance in the intended
     partitions is maximal (on codes of training images); the networks' units are permuted.
     """
-    images, factors = data.fit
-    encoded = posterior(model, images, batch_size=1_000)
+    encoded = posterior(model, part.images, batch_size=1_000)
     codes = sample_posterior(encoded, torch.Generator().manual_seed(seed))
-    importance = dci(codes.numpy(), factors, seed=seed).importance
-    places = [name for name, size in PARTITIONS.items() for _ in range(size)]
-    intended = np.array([[INTENDED[factor] == place for factor in factors] for place in places])
-    _, order = linear_sum_assignment(intended @ importance.T, maximize=True)
+    importance = dci(codes.numpy(), {each: part.factors[each] for each in intended}, seed=seed)
+    places = [name for name, size in partitions.sizes.items() for _ in range(size)]
+    wanted = np.array([[home == place for home in intended.values()] for place in places])
+    _, order = linear_sum_assignment(wanted @ importance.importance.T, maximize=True)
     with torch.no_grad():
         for layer in (model.encoder.embedding, model.encoder.log_var):
             layer.weight.copy_(layer.weight[order])

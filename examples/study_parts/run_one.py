@@ -2,166 +2,174 @@
 
 import tempfile
 import time
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import cmu_faces
 import numpy as np
 import torch
-from quickstart import INTENDED, PARTITIONS
+from pythae.data.datasets import BaseDataset
+from torch import Tensor
+from torch.utils.data import Subset
 from training import silence, train
 
-from pythae_gated import GatedBetaVAE, Partitions
-from pythae_gated.callbacks import KLWarmup
-from pythae_gated.metrics import Evaluation, evaluate
-from study_parts.competitors import GroupVAE
-from study_parts.faces import Faces, load_faces, training_data
+from pythae_gated import PairedDataset, Partitions
+from pythae_gated.callbacks import GatedSchedule
+from pythae_gated.datasets import mean_and_beta
+from pythae_gated.metrics import evaluate
+from pythae_gated.plots import reconstructions, save_png, swap_grid
+from study_parts.data import DataSet, Part, Sources, label, load
 from study_parts.models import assign_dimensions, make_model
-from study_parts.remedies import REMEDIES
-from study_parts.runs import FIRST_SCHEME, PHOTOGRAPH_LEARNING_RATE, Run, Settings
+from study_parts.runs import Run, Settings
 
-DECODES_PAIRS = ("target", "group", "ada", "match", *REMEDIES)  # two images per row
+ON_IMAGES = ("ungated", "supervised", "lord")  # trained without pairs
+DECODES_PAIRS = ("gated", "robust", "0.1", "group", "ada")  # two images per row
 WITHOUT_PARTITIONS = ("ungated", "ada")
+SCHEDULED = ("gated", "robust")
 
 
-def run_one(
-    run: Run, settings: Settings, photographs: Path | None, output: Path
-) -> dict[str, Any]:
-    """Train and evaluate; results as JSON types. Pictures of photographs go to `output`."""
-    if run.part == "cost":
-        return {"seconds": time_epochs(run, settings)}
-    if run.part.startswith("photograph"):
-        if photographs is None:
-            raise ValueError("a run on photographs needs their folder: pass --photographs")
-        return run_photographs(run, settings, photographs, output)
-    data = load_faces(settings)
+def run_one(run: Run, settings: Settings, sources: Sources, output: Path) -> dict[str, Any]:
+    """Train and evaluate; results as JSON types. Swaps of the first seed are saved in `output`."""
+    data = load(run.data, sources, settings.n_faces, settings.image_size)
+    partitions = Partitions(data.sizes, ["rest"])
+    training, test, unseen = data.split(run.seed)
     started = time.perf_counter()
     try:
-        model = train_faces(run, settings, data)
+        model = fit(run, settings, data, training)
         diverged = not all(torch.isfinite(each).all() for each in model.parameters())
     except (ArithmeticError, UnboundLocalError):
         diverged = True  # Pythae raises these if a loss is NaN, or if none is below 1e12
-    seconds = {"train": round(time.perf_counter() - started, 1)}
+    seconds = round(time.perf_counter() - started, 1)
     if diverged:
         return {"seconds": seconds, "diverged": True}
     if run.scheme in WITHOUT_PARTITIONS:
-        assign_dimensions(model, data, run.seed)
-    evaluation = evaluate(
-        model,
-        *data.fit,
-        partitions=PARTITIONS,
-        intended=INTENDED,
-        test=data.test,
-        seed=run.seed,
+        assign_dimensions(model, training[: settings.n_fit], partitions, data.intended, run.seed)
+    if run.part == "main" and run.scheme == "gated" and run.backbone == "beta" and not run.seed:
+        save_swaps(model, data, test, output / f"study_swap_{run.data}.png")
+    return {"seconds": seconds, **judge(model, run.seed, settings, data, training, test, unseen)}
+
+
+def fit(
+    run: Run,
+    settings: Settings,
+    data: DataSet,
+    training: Part,
+    *,
+    labels: Mapping[str, Any] | None = None,
+    transform: Callable[[Tensor], Tensor] | None = None,
+) -> Any:
+    """The run's model, trained so that all decode as many images, in total and per step.
+
+    `labels`, by partition, replace those of the run, and `transform` augments pairs.
+    """
+    partitions = Partitions(data.sizes, ["rest"])
+    if labels is None:
+        labels = label(data, training, np.random.default_rng(run.seed), run.share, run.wrong)
+    mean, beta = mean_and_beta(training.images)
+    classes = {name: as_classes(values) for name, values in labels.items()}
+    model = make_model(
+        run.scheme, run.backbone, run.multiple * beta, partitions, mean, classes, seed=run.seed
     )
-    return {"seconds": seconds, **summary(evaluation)}
+    rows: Any
+    if run.scheme in ON_IMAGES:
+        columns = np.concatenate(list(classes.values()), axis=1)
+        given = np.arange(len(columns)) if run.scheme == "lord" else columns
+        rows = BaseDataset(torch.from_numpy(training.images), torch.from_numpy(given))
+    else:
+        # As in version 0.1, unless the defaults are studied.
+        weights = None if run.scheme in SCHEDULED else {"self": 1.0}
+        rows = PairedDataset(
+            training.images, partitions, labels, weights=weights, transform=transform
+        )
+    batch = settings.images // (2 if run.scheme in DECODES_PAIRS else 1)
+    # Epochs of equal length on all data sets, as if those were repeated.
+    steps = round(run.steps * settings.steps) // settings.epochs
+    epochs = [settings.epochs]
+    if run.scheme == "lord":  # its last phase begins after three quarters
+        epochs = [settings.epochs * 3 // 4, settings.epochs - settings.epochs * 3 // 4]
+    for phase, number in enumerate(epochs):
+        model.amortising = phase == 1
+        with tempfile.TemporaryDirectory() as folder, silence():
+            train(
+                model,
+                Subset(rows, np.resize(np.arange(len(rows)), steps * batch).tolist()),
+                folder,
+                epochs=number,
+                batch_size=batch,
+                learning_rate=settings.learning_rate,
+                seed=run.seed,
+                callbacks=[GatedSchedule()] if run.scheme in SCHEDULED else [],
+            )
+    return model
 
 
-def summary(evaluation: Evaluation) -> dict[str, Any]:
-    """The fields of an evaluation that are kept, to four digits."""
-    kept = ("disentanglement", "completeness", "informativeness", "alignment", "leakage")
-    kept += ("scores", "chance", "metrics", "reconstruction_error", "kl_by_partition")
-    fields = evaluation.to_dict()
-    return {name: _rounded(fields[name]) for name in kept}
+def as_classes(labels: np.ma.MaskedArray) -> np.ndarray:  # (N, F) -> (N, F)
+    """Each column's values as classes 0, 1, ..., with -1 for masked values."""
+    columns = [np.unique(column.data, return_inverse=True)[1] for column in labels.T]
+    return np.where(np.ma.getmaskarray(labels), -1, np.stack(columns, axis=1))
+
+
+def judge(
+    model: Any,
+    seed: int,
+    settings: Settings,
+    data: DataSet,
+    training: Part,
+    test: Part,
+    unseen: Part | None = None,
+) -> dict[str, Any]:
+    """Scores on held-out data, from sampled codes and from posterior means, to four digits.
+
+    Of a value that was held out as a whole, factors are predicted from their own partitions.
+    """
+    fitted = training[: settings.n_fit]
+    how: dict[str, Any] = {
+        "partitions": Partitions(data.sizes), "intended": data.intended, "seed": seed
+    }  # fmt: skip
+    sampled, means = (
+        evaluate(
+            model, fitted.images, fitted.factors, codes=codes,
+            test=(test.images, test.factors), **how,
+        )
+        for codes in ("sample", "mean")
+    )  # fmt: skip
+    found: dict[str, Any] = {
+        "D": sampled.disentanglement, "C": sampled.completeness,
+        "I": sampled.mean_informativeness, "informativeness": sampled.informativeness,
+        "leakage": sampled.leakage, "leakage of means": means.leakage,
+        "sample": sampled.scores, "mean": means.scores, "chance": sampled.chance,
+        "error": sampled.reconstruction_error, "kl": sampled.kl_by_partition,
+        "active": sampled.active_units, "intended": data.intended,
+    }  # fmt: skip
+    if unseen is not None and len(unseen.images):
+        known = {each: of for each, of in fitted.factors.items() if each != data.unseen}
+        hidden = {each: unseen.factors[each] for each in known}
+        how["intended"] = {each: data.intended[each] for each in known}
+        scores = evaluate(
+            model, fitted.images, known, test=(unseen.images, hidden), **how
+        ).scores  # fmt: skip
+        found["unseen"] = {each: scores[data.intended[each]][each] for each in known}
+    rounded: dict[str, Any] = _rounded(found)
+    return rounded
 
 
 def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {name: _rounded(each) for name, each in value.items()}
     return round(value, 4) if isinstance(value, float) else value
 
 
-def train_faces(run: Run, settings: Settings, data: Faces) -> torch.nn.Module:
-    """Train so that all models decode the same number of images, in total and per step."""
-    rest = () if run.labelled == "all" else ("identity",)
-    partitions = Partitions(PARTITIONS, rest)
-    if run.option == "warm start":
-        half = replace(settings, epochs=settings.epochs // 2)
-        parent = train_faces(replace(run, scheme="ungated", option=""), half, data)
-        model = GatedBetaVAE.from_parent(
-            parent, partitions=PARTITIONS, rest=rest, closed_partitions=run.scheme
-        )
-        settings = half
-    else:
-        model = make_model(run, partitions, data)
-    epochs = settings.epochs * (2 if run.option == "twice the steps" else 1)
-    per_row = 2 if run.scheme in DECODES_PAIRS else 1
-    dataset = training_data(run, partitions, data)
-    warm_up: dict[str, Any] = {}
-    if run.option == "warm-up of beta":
-        # With evaluation at the full beta, Pythae does not keep one of the first epochs.
-        warm_up["callbacks"] = [KLWarmup(max(1, epochs // per_row // 3))]
-        warm_up["eval_data"] = dataset.split(range(len(dataset) // 20), seed=0)
-    train_silently(
-        model,
-        dataset,
-        epochs=epochs // per_row,
-        batch_size=settings.batch // per_row,
-        # Match pairing has no KL: the grid selects its learning rate.
-        learning_rate=run.weight / 100 if run.scheme == "match" else settings.learning_rate,
-        seed=run.seed,
-        **warm_up,
-    )
-    return model
+def save_swaps(model: Any, data: DataSet, test: Part, path: Path) -> None:
+    """Held-out images with the code of the row's image in the first labelled partition.
 
-
-def train_silently(model: Any, data: Any, **settings: Any) -> None:
-    """Train without output or saved files."""
-    with tempfile.TemporaryDirectory() as folder, silence():
-        train(model, data, folder, **settings)
-
-
-def run_photographs(run: Run, settings: Settings, folder: Path, output: Path) -> dict[str, Any]:
-    """Train on four folds of the photographs and evaluate on the fifth, as cmu_faces.py does.
-
-    For the first fold, pose swaps of held-out people are saved.
+    All images shown are decoded ones.
     """
-    images, factors = cmu_faces.read_photographs(folder)
-    order = np.random.default_rng(0).permutation(len(images))
-    held_out = np.zeros(len(images), dtype=bool)
-    held_out[order[run.seed :: 5]] = True
-    started = time.perf_counter()
-    name = "ungated" if run.scheme == "ungated" else "gated"
-    model, data, batch_size = cmu_faces.prepare(
-        name, images, factors, ~held_out, seed=run.seed, **FIRST_SCHEME
-    )
-    if run.scheme == "group":
-        model = GroupVAE(model.model_config, model.encoder, model.decoder, model.partitions)
-    elif run.scheme in REMEDIES:
-        model = REMEDIES[run.scheme](model.model_config, model.encoder, model.decoder)
-    schedule = cmu_faces.schedule(data, batch_size, settings.photograph_steps)
-    schedule["learning_rate"] = PHOTOGRAPH_LEARNING_RATE
-    train_silently(model, **schedule, seed=run.seed)
-    seconds = time.perf_counter() - started
-    if run.part == "photographs" and run.seed == 0:
-        shown = {name: labels[held_out] for name, labels in factors.items()}
-        path = output / f"study_swap_{run.scheme}.png"
-        cmu_faces.draw_swaps(model, images[held_out], shown, "pose", path)
-    evaluation = cmu_faces.evaluate_held_out(model, images, factors, held_out)
-    return {"seconds": {"train": round(seconds, 1)}, **summary(evaluation)}
-
-
-def time_epochs(run: Run, settings: Settings) -> dict[str, list[float]]:
-    """Seconds per epoch of decoded images, each scheme in turn, three times."""
-    data = load_faces(settings)
-    partitions = Partitions(PARTITIONS, ("identity",))
-    schemes = {"ungated": 1, "input": 1, "target": 2, "target, twice the images": 1}
-    seconds: dict[str, list[float]] = {name: [] for name in schemes}
-    for _ in range(4):
-        for name, per_row in schemes.items():
-            each = replace(run, scheme=name.split(",")[0])
-            model = make_model(each, partitions, data)
-            dataset = training_data(each, partitions, data)
-            rows = torch.utils.data.Subset(dataset, range(len(dataset) // per_row))
-            started = time.perf_counter()
-            train_silently(
-                model,
-                rows,
-                epochs=1,
-                batch_size=settings.batch // per_row,
-                learning_rate=settings.learning_rate,
-                seed=run.seed,
-            )
-            seconds[name].append(round(time.perf_counter() - started, 3))
-    return {name: each[1:] for name, each in seconds.items()}  # the first round is a warm-up
+    if test.images.ndim != 4:
+        return
+    partition, (factor, *_) = next(iter(data.labelled.items()))
+    _, first = np.unique(test.factors[factor], return_index=True)
+    columns = test.images[np.linspace(0, len(test.images) - 1, 10).astype(int)]
+    rows = test.images[first[:6]]
+    grid = swap_grid(model, rows, columns, partition)
+    row_headers, column_headers = (reconstructions(model, each)[1] for each in (rows, columns))
+    save_png(path, grid, rows=row_headers, columns=column_headers)

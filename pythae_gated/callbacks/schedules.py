@@ -118,9 +118,9 @@ class GatedSchedule(TrainingCallback):
     2. During the last fraction `decay` of the steps before phase 3, the learning rate falls
        linearly to zero.
     3. During the last fraction `finish` of the steps the decoder alone is trained, to reconstruct
-       plain images from their sampled codes. The parameters of the encoder do not change any
-       more. The learning rate returns to its initial value, and falls to zero over the second
-       half of the phase.
+       both images of each pair from their own sampled codes. The parameters of the encoder do not
+       change any more. The learning rate returns to its initial value, and falls to zero over the
+       second half of the phase.
 
     In phases 1 and 2 the loss is reported at the full weights. In phase 3 it is the
     reconstruction's only, which is lower, so that Pythae's choice of the best epoch, by training

@@ -45,7 +45,8 @@ class PairedDataset(Dataset[DatasetOutput]):
         tolerance: Partition -> the largest distance between the labels of two partners, which
             then are numbers; Euclidean for several columns. Each partner is equally likely.
             Give angles as two columns, cosine and sine, and 2 sin(d / 2) for a difference of d.
-        weights: Partition or `"self"` -> relative frequency. Default: 1 each.
+        weights: Partition or `"self"` -> relative frequency. Default: 1 each, and of self pairs
+            as many as of all others together if there is a rest.
         labels: Numbers (N, ...) to pass on with the data.
         unknown: A label that means unknown too, such as -1, or a list of them, for all factors;
             or a mapping from partition to either. A value that never occurs, or occurs in several
@@ -94,7 +95,10 @@ class PairedDataset(Dataset[DatasetOutput]):
         supervised = (*factors, *pairs)
         self.transform = transform
         self.partitions = _check_partitions(partitions, supervised)
-        self.weights = _check_weights(_as_mapping(weights, "weights"), supervised)
+        kinds = dict.fromkeys((*supervised, SELF), 1.0)
+        if self.partitions.rest:
+            kinds[SELF] = max(1.0, float(len(supervised)))
+        self.weights = _check_weights(_as_mapping(weights, "weights"), kinds)
         tolerance = _as_mapping(tolerance, "tolerance")
         try:
             self.images = open_images(data, image_key)
@@ -286,9 +290,9 @@ def _check_partitions(
     return Partitions(partitions.sizes, rest)
 
 
-def _check_weights(weights: Mapping[str, float], supervised: Collection[str]) -> dict[str, float]:
-    """The relative frequency of each kind of pair, by default 1."""
-    kinds = dict.fromkeys((*supervised, SELF), 1.0)
+def _check_weights(weights: Mapping[str, float], default: Mapping[str, float]) -> dict[str, float]:
+    """The relative frequency of each kind of pair."""
+    kinds = dict(default)
     for name, weight in weights.items():
         if name not in kinds:
             raise PairingError(f"weights has {name!r}: expected some of {', '.join(kinds)}")

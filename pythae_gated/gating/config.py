@@ -46,7 +46,7 @@ class GatedConfigMixin:
     closed_partitions: Literal["target", "input"] = "target"
     agreement: float = 1.0
     labelled_kl: float = 0.3
-    swap_consistency: float = 1.0
+    swap_consistency: float = 2.0
     robust_pairs: bool = False
     partition_order: list[str] | None = None
 

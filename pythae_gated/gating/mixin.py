@@ -160,6 +160,8 @@ class GatedMixin(HubCardMixin, _Parent):
         if not has_pairs:
             return super().forward(inputs, **kwargs)
         if self.decoder_only:
+            if self.training and target is not None:  # as many images as in other steps
+                inputs = {**inputs, "data": torch.cat([inputs["data"], target])}
             output = super().forward(inputs, **kwargs)
             output["loss"] = output.get("recon_loss", output["loss"])
             return output

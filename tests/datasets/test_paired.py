@@ -407,7 +407,16 @@ class TestOtherSupervision:
         batches = [batch_of(dataset) for _ in range(20)]
         gate = torch.cat([batch["gate"] for batch in batches]).float()
         assert (gate.sum(1) == 1).all()
-        assert (gate.mean(0) - 0.25).abs().max() < 0.05
+        expected = torch.tensor([1 / 6, 1 / 6, 1 / 6, 1 / 2])  # as many self pairs as others
+        assert (gate.mean(0) - expected).abs().max() < 0.05
+
+    def test_self_pairs_are_a_kind_like_others_without_a_rest(self):
+        factors = {"pose": POSE, "identity": POSE}
+        assert PairedDataset(IMAGES, BOTH, factors).weights == dict.fromkeys((*factors, "self"), 1)
+        with_rest = Partitions({"pose": 1, "identity": 1, "rest": 1}, rest=["rest"])
+        chosen = {"pose": 3.0}
+        found = PairedDataset(IMAGES, with_rest, factors, weights=chosen).weights
+        assert found == {"pose": 3.0, "identity": 1.0, "self": 2.0}
 
     def test_a_target_that_shares_two_factors_opens_one_partition_only(self):
         factors = {"pose": np.zeros(N, dtype=int), "identity": np.zeros(N, dtype=int)}

@@ -7,46 +7,60 @@ import time
 from dataclasses import asdict, replace
 from types import SimpleNamespace
 
-import cmu_faces
 import numpy as np
 import pytest
 import study
 import torch
 from pythae.models import BetaVAE
-from quickstart import INTENDED, PARTITIONS
-from study_parts import groups, models, remedies, tables
-from study_parts.faces import label, load_faces
+from study_parts import data as data_sets
+from study_parts import groups, models, tables
+from study_parts.data import DataSet, Part, Sources, label, load
 from study_parts.lines import Lines
-from study_parts.run_one import run_one, train_faces
+from study_parts.readings import READINGS
+from study_parts.run_one import as_classes, fit, run_one
 from study_parts.runs import (
+    COMPETITORS,
     TINY,
     TINY_SETTINGS,
     WHOLE,
     Run,
     Settings,
-    choose_weights,
-    cost_runs,
+    choose_multiples,
+    competitor_runs,
     grid_runs,
     main_runs,
 )
 
-from pythae_gated import GatedBetaVAEConfig, Partitions
-from pythae_gated.datasets import make_faces
+from pythae_gated import Partitions
 from pythae_gated.networks import ConvDecoder
 
-SMALL = Settings(n_train=256, n_test=40, n_fit=256, epochs=2, batch=64)
-REST = Partitions(PARTITIONS, ["identity"])
+SMALL = Settings(steps=4, images=64, epochs=2, n_faces=400, n_fit=256)
+SIZES = {"pose": 4, "expression": 6, "rest": 6}
+PARTITIONS = Partitions(SIZES, ["rest"])
 UNIQUE_LABELS = "ignore:.* share their label with no other"
+NOWHERE = Sources()
 
 
 @pytest.fixture(scope="module")
 def faces():
-    return load_faces(SMALL)
+    return load("faces", NOWHERE, SMALL.n_faces)
+
+
+def make(scheme, faces, backbone="beta", beta=0.1):
+    labels = label(faces, faces.all, np.random.default_rng(0), 1.0, 0.0)
+    classes = {name: as_classes(values) for name, values in labels.items()}
+    mean = torch.from_numpy(faces.all.images.mean(0))
+    return models.make_model(scheme, backbone, beta, PARTITIONS, mean, classes, seed=0)
 
 
 def make_line(run, settings=TINY_SETTINGS, **result):
-    scores = {"informativeness": {"yaw": 0.5}, "disentanglement": 0.5, "completeness": 0.5}
-    return {"run": asdict(run), "settings": asdict(settings), **scores, **result}
+    scores = {"own": {"a": 0.9}, "rest": {"a": 0.3}}
+    given = {
+        "D": 0.5, "C": 0.5, "I": 0.5, "leakage": {"a": 0.1}, "leakage of means": {"a": 0.2},
+        "error": 1.0, "sample": scores, "mean": scores, "chance": {"a": 0.1}, "seconds": 60.0,
+        "intended": {"a": "own"},
+    }  # fmt: skip
+    return {"run": asdict(run), "settings": asdict(settings), **given, **result}
 
 
 def test_the_documents_show_the_tables_of_the_committed_results():
@@ -56,7 +70,7 @@ def test_the_documents_show_the_tables_of_the_committed_results():
     for text in documents:
         assert tables.fill_tables(text, expected) == text, "run study.py --report"
     for name, table in expected.items():
-        assert name == "at-a-glance" or table in "".join(documents), name
+        assert f"<!-- table: {name} -->\n{table}\n" in "".join(documents), name
 
 
 def test_only_text_between_markers_is_replaced():
@@ -76,10 +90,32 @@ def test_intervals_are_students():
     assert tables.format_interval([1.0, 2.0, 3.0]) == "2.00 ± 2.48"
 
 
+def test_scores_are_those_of_the_own_partition_and_the_worst_of_others():
+    scores = {"a": {"x": 0.9, "y": 0.2}, "b": {"x": 0.3, "y": 0.8}, "rest": {"x": 0.4, "y": 0.1}}
+    line = {"intended": {"x": "a", "y": "b"}, "sample": scores, "chance": {"x": 0.1, "y": 0.0}}
+    other = {**line, "sample": {**scores, "a": {"x": 0.7, "y": 0.2}}}
+    places = {place: groups.factors_at([line, other], place) for place in ("own", "elsewhere")}
+    assert places["own"] == pytest.approx({"x": 0.8, "y": 0.8})
+    assert places["elsewhere"] == pytest.approx({"x": 0.4, "y": 0.2})
+    assert groups.factors_at([line], "other") == {"x": 0.3, "y": 0.2}
+    assert groups.factors_at([line], "rest") == {"x": 0.4, "y": 0.1}
+    assert groups.factors_at([line], "chance") == line["chance"]
+    alone = {**line, "intended": {"x": "a"}}
+    assert np.isnan(groups.factors_at([alone], "other")["x"])
+
+
+def test_errors_are_compared_seed_by_seed():
+    def lines(*errors):
+        return [{"run": {"seed": seed}, "error": error} for seed, error in enumerate(errors)]
+
+    assert groups.relative_error(lines(2.0, 6.0, 9.0), lines(1.0, 2.0)) == 2.5
+    assert np.isnan(groups.relative_error(lines(2.0), []))
+
+
 def test_a_torn_last_line_is_removed_and_its_run_repeated(tmp_path, monkeypatch):
-    first, *others = grid_runs(TINY)
+    first, *others = main_runs(TINY)
     path = tmp_path / "study.jsonl"
-    complete = json.dumps(make_line(first, reconstruction_error=1.0)) + "\n"
+    complete = json.dumps(make_line(first)) + "\n"
     path.write_text(complete + '{"run": {"part": "gr')
     lines = Lines(path, TINY_SETTINGS)
     assert path.read_text() == complete
@@ -87,22 +123,32 @@ def test_a_torn_last_line_is_removed_and_its_run_repeated(tmp_path, monkeypatch)
 
     executed = []
 
-    def run_all(todo, lines, photographs, workers):
+    def run_all(todo, lines, sources):
         executed.extend(todo)
         for run in todo:
-            lines.add(run, make_line(run, reconstruction_error=1.0))
+            lines.add(run, make_line(run))
 
     monkeypatch.setattr(study, "run_all", run_all)
-    study.study(lines, TINY, None)
+    study.study(lines, TINY, NOWHERE)
     assert first not in executed
     assert set(others) <= set(executed)
     assert len(executed) == len(set(executed))
     assert Lines(path, TINY_SETTINGS).done() == {first, *executed}
 
 
+def test_runs_can_be_chosen_and_data_sets_left_out(tmp_path, monkeypatch):
+    executed = []
+    monkeypatch.setattr(study, "run_all", lambda todo, *_: executed.extend(todo))
+    lines = Lines(tmp_path / "study.jsonl", Settings())
+    chosen = {"part": ["main", "grid"], "data": None, "seed": [1, 100]}
+    study.study(lines, WHOLE, Sources(speech=tmp_path / "speech.npz"), chosen)
+    assert {run.data for run in executed} == {"faces", "digits", "speech"}
+    assert {(run.part, run.seed) for run in executed} == {("main", 1), ("grid", 100)}
+
+
 def test_results_with_other_settings_are_refused(tmp_path):
     path = tmp_path / "study.jsonl"
-    path.write_text(json.dumps(make_line(Run("grid", "beta", "ungated", 0.1))) + "\n")
+    path.write_text(json.dumps(make_line(Run("grid", "faces", "ungated"))) + "\n")
     with pytest.raises(SystemExit, match=r"contains runs with other settings.*another folder"):
         Lines(path, Settings())
 
@@ -131,67 +177,100 @@ def test_a_killed_study_resumes(tmp_path):
     lines = read()
     assert lines[: len(kept)] == kept
     results = [json.loads(line) for line in lines]
-    weights = choose_weights(results)
-    without_photographs = replace(TINY, folds=())
-    expected = [*grid_runs(TINY), *main_runs(without_photographs, weights)]
-    expected += cost_runs(TINY, weights)
+    expected = [*main_runs(TINY), *grid_runs(TINY)]
+    expected += competitor_runs(TINY, choose_multiples(results))
     assert sorted(str(Run(**result["run"])) for result in results) == sorted(map(str, expected))
-    assert len(list(tmp_path.glob("study_*.png"))) == 4
+    assert len(list(tmp_path.glob("study_*.png"))) == 5
 
 
 def test_the_plan_contains_each_run_once():
-    weights = {(backbone, "ungated"): 0.1 for backbone in WHOLE.backbones}
-    weights |= {("beta", name): 0.1 for name in WHOLE.competitors}
-    runs = [*grid_runs(WHOLE), *main_runs(WHOLE, weights), *cost_runs(WHOLE, weights)]
+    multiples = {("faces", name): 0.2 for name in COMPETITORS}
+    runs = [*main_runs(WHOLE), *grid_runs(WHOLE), *competitor_runs(WHOLE, multiples)]
     assert len(runs) == len(set(runs))
-    # The claim already contains the gated models with this weight.
-    assert not any(run.scheme == "target" for run in runs if run.part == "competitors")
-    assert len([run for run in runs if run.part == "claim"]) == 3 * 5 * 5
-    assert len([run for run in runs if run.part == "grid"]) == (3 + 6) * len(WHOLE.weights)
+    assert len([run for run in runs if run.part == "main"]) == (5 + 2) * 3 * 5
+    assert len([run for run in runs if run.part == "input"]) == 5 * 3
     assert not {run.seed for run in runs if run.part == "grid"} & set(WHOLE.seeds)
 
 
 def test_weights_are_chosen_by_the_mean_of_the_three_scores():
-    def scored(scheme, weight, d, i, error):
-        run = Run("grid", "beta", scheme, weight)
-        scores = {"yaw": i, "pitch": i}
-        return make_line(
-            run, disentanglement=d, informativeness=scores, reconstruction_error=error
-        )
+    def scored(scheme, multiple, d, i, error):
+        run = Run("grid", "faces", scheme, multiple=multiple)
+        return make_line(run, D=d, I=i, error=error)
 
     lines = [
-        scored("ungated", 0.1, 0.2, 0.9, 1.0),
-        scored("ungated", 0.2, 0.4, 0.8, 2.0),
-        scored("ungated", 0.3, 0.5, 0.6, 2.0),
-        scored("ungated", 0.5, 0.9, 0.9, 2.1),  # error above twice the lowest
+        scored("lord", 0.1, 0.2, 0.9, 1.0),
+        scored("lord", 0.2, 0.4, 0.8, 2.0),
+        scored("lord", 0.3, 0.5, 0.6, 2.0),
+        scored("lord", 0.5, 0.9, 0.9, 2.1),  # error above twice the lowest
         scored("group", 0.1, 0.9, 0.9, 3.0),
-        make_line(Run("claim", "beta", "ungated", 0.7), disentanglement=1.0),
-        make_line(Run("grid", "beta", "group", 0.2), diverged=True),
+        make_line(Run("main", "faces", "lord", multiple=0.7), D=1.0),
+        make_line(Run("grid", "faces", "group", multiple=0.2), diverged=True),
     ]
-    assert choose_weights(lines) == {("beta", "ungated"): 0.2, ("beta", "group"): 0.1}
+    assert choose_multiples(lines) == {("faces", "lord"): 0.2, ("faces", "group"): 0.1}
 
 
 def test_labels_are_removed_and_replaced_at_the_given_rates():
-    _, factors = make_faces(4_000, image_size=8)
-    plain = label(Run("weak", "beta", "target", 0.1), factors)
+    faces = load("faces", NOWHERE, 4_000, 8)
+
+    def draw(share, wrong):
+        return label(faces, faces.all, np.random.default_rng(0), share, wrong)
+
+    plain, few, wrong = draw(1.0, 0.0), draw(0.1, 0.0), draw(1.0, 0.4)
     assert list(plain) == ["pose", "expression"]
-    few = label(Run("weak", "beta", "target", 0.1, share=0.1), factors)
-    wrong = label(Run("noisy", "beta", "target", 0.1, wrong=0.4), factors)
     for name, values in plain.items():
-        known = ~np.isnan(few[name])
+        known = ~few[name].mask
         assert (known == known[:, :1]).all()
         assert known[:, 0].mean() == pytest.approx(0.1, abs=0.02)
-        np.testing.assert_array_equal(few[name][known], values[known])
+        np.testing.assert_array_equal(few[name].data[known], values.data[known])
         # One in about 30 other images has the same label.
-        differs = (wrong[name] != values).any(axis=1)
+        differs = (wrong[name].data != values.data).any(axis=1)
         assert differs.mean() == pytest.approx(0.4 * (1 - 1 / 30), abs=0.03)
-        np.testing.assert_array_equal(np.sort(wrong[name], axis=0), np.sort(values, axis=0))
+        same = (np.sort(each.data, axis=0) for each in (wrong[name], values))
+        np.testing.assert_array_equal(*same)
+
+
+def test_groups_and_one_unseen_value_are_held_out_as_a_whole():
+    rng = np.random.default_rng(0)
+    animal, speaker = np.repeat(np.arange(50), 4), rng.integers(0, 3, 50).repeat(4)
+    images = np.arange(200, dtype=np.float32)[:, None]
+    part = Part(images, {"animal": animal, "speaker": speaker})
+    data = DataSet(part, {}, {"rest": 2}, groups=animal, unseen="speaker")
+    training, test, unseen = data.split(seed=4)
+    assert set(unseen.factors["speaker"]) == {1}
+    assert 1 not in set(test.factors["speaker"]) | set(training.factors["speaker"])
+    assert not set(training.factors["animal"]) & set(test.factors["animal"])
+    both = len(test.images) + len(training.images)
+    assert both + len(unseen.images) == 200
+    assert len(test.images) == pytest.approx(both / 5, abs=4)
+    np.testing.assert_array_equal(animal[test.images[:, 0].astype(int)], test.factors["animal"])
+
+
+def test_photographs_speech_and_proteins_are_read(folder, tmp_path):
+    images = np.zeros((12, 1, 32, 32), np.uint8)
+    six = np.arange(12) % 6
+    np.savez(tmp_path / "speech.npz", images=images, f_digit=six % 2, f_speaker=six)
+    table = np.zeros((12, 7), np.float32)
+    np.savez(
+        tmp_path / "mice.npz", images=table, f_genotype=six % 2, f_behavior=six % 3, f_mouse=six
+    )
+    sources = Sources(folder, tmp_path / "speech.npz", tmp_path / "mice.npz")
+    shapes = {"photographs": (1, 32, 32), "digits": (1, 8, 8), "speech": (1, 32, 32), "mice": (7,)}
+    for name, shape in shapes.items():
+        found = load(name, sources)
+        assert found.all.images.shape[1:] == shape
+        assert found.all.images.dtype == np.float32
+        assert set(found.sizes) == {*found.labelled, "rest"}
+        assert found.intended.keys() <= found.all.factors.keys()
+    assert not NOWHERE.has("speech")
+    assert NOWHERE.has("faces")
+    assert sources.has("photographs")
+    assert set(shapes) | {"faces"} == set(data_sets.NAMES)
 
 
 @pytest.mark.parametrize("backbone", WHOLE.backbones)
-@pytest.mark.parametrize("scheme", ["ungated", "input", "target"])
+@pytest.mark.parametrize("scheme", ["ungated", "0.1", "gated"])
 def test_each_backbone_has_the_weight_of_its_run(backbone, scheme, faces):
-    model = models.make_model(Run("claim", backbone, scheme, 0.25), REST, faces)
+    model = make(scheme, faces, backbone, beta=0.25)
     weight = {
         "beta": lambda: model.beta,
         "info": lambda: 1 - model.alpha,
@@ -199,18 +278,20 @@ def test_each_backbone_has_the_weight_of_its_run(backbone, scheme, faces):
     }[backbone]()
     assert weight == 0.25
     assert hasattr(model, "partitions") == (scheme != "ungated")
+    if scheme == "0.1":
+        assert model.model_config.agreement == 0
 
 
 def test_dip_vae_divides_its_error_by_the_noise_variance(faces):
-    model = models.make_model(Run("claim", "dip", "ungated", 0.25), REST, faces).eval()
-    images = torch.from_numpy(faces.images).float() / 255
+    model = make("ungated", faces, "dip", beta=0.25).eval()
+    images = torch.from_numpy(faces.all.images)
     output = model({"data": images})
     error = (output.recon_x - images).square().flatten(1).sum(1).mean() / 2
     assert output.recon_loss.item() == pytest.approx(error.item() / 0.25, rel=1e-5)
 
 
 @pytest.mark.filterwarnings(UNIQUE_LABELS)
-@pytest.mark.parametrize("scheme", ["target", "group", "match", "supervised", "blind rest"])
+@pytest.mark.parametrize("scheme", ["gated", "group", "supervised", "lord", "free closed codes"])
 def test_all_models_decode_the_same_number_of_images(scheme, faces, monkeypatch):
     decoded = []
     forward = ConvDecoder.forward
@@ -220,52 +301,51 @@ def test_all_models_decode_the_same_number_of_images(scheme, faces, monkeypatch)
         return forward(self, z)
 
     monkeypatch.setattr(ConvDecoder, "forward", counted)
-    model = train_faces(Run("competitors", "beta", scheme, 0.1), SMALL, faces)
-    sanity_check = 1  # of Pythae, on a first batch
-    assert decoded.count(64) - sanity_check == 2 * 256 // 64
+    monkeypatch.setattr("study_parts.run_one.SCHEDULED", ())  # no last phase of plain images
+    run = Run("main", "faces", scheme)
+    model = fit(run, SMALL, faces, faces.all)
+    sanity_checks = 2 if scheme == "lord" else 1  # of Pythae, on a first batch
+    assert decoded.count(64) - sanity_checks == SMALL.steps
     assert all(torch.isfinite(each).all() for each in model.parameters())
 
 
 @pytest.mark.filterwarnings(UNIQUE_LABELS)
 def test_a_diverged_training_is_recorded(tmp_path):
     settings = replace(SMALL, learning_rate=1e30)
-    result = run_one(Run("", "beta", "target", 0.1), settings, None, tmp_path)
+    result = run_one(Run("main", "faces", "0.1"), settings, NOWHERE, tmp_path)
     assert result["diverged"]
     assert set(result) == {"seconds", "diverged"}
 
 
-@pytest.mark.slow
-def test_photographs_are_evaluated_in_folds(folder, tmp_path, monkeypatch):
-    masks = []
-    evaluate = cmu_faces.evaluate_held_out
-    monkeypatch.setattr(
-        cmu_faces, "evaluate_held_out", lambda *args: masks.append(args[-1]) or evaluate(*args)
-    )
-    for fold in range(2):
-        run = Run("photographs", "beta", "group", 0.05, seed=fold)
-        result = run_one(run, replace(SMALL, photograph_steps=2), folder, tmp_path)
-        assert set(result["scores"]) == {"pose", "person", "rest"}
-    assert [path.name for path in tmp_path.glob("*.png")] == ["study_swap_group.png"]
-    assert [mask.sum() for mask in masks] == [10, 10]  # of 48
-    assert not (masks[0] & masks[1]).any()
+def test_digits_of_an_unseen_speaker_are_scored(tmp_path):
+    rng = np.random.default_rng(0)
+    digit, speaker = (np.arange(360) % n for n in (5, 6))
+    images = rng.integers(0, 256, (360, 1, 32, 32), dtype=np.uint8)
+    np.savez(tmp_path / "speech.npz", images=images, f_digit=digit, f_speaker=speaker)
+    run = Run("main", "speech", "gated", seed=0)
+    result = run_one(run, SMALL, Sources(speech=tmp_path / "speech.npz"), tmp_path)
+    assert set(result["unseen"]) == {"digit"}
+    assert set(result["sample"]) == {"digit", "speaker", "rest"}
+    assert (tmp_path / "study_swap_speech.png").exists()
 
 
 def test_dimensions_are_assigned_to_the_partitions_of_their_factors(faces, monkeypatch):
-    model = models.make_model(Run("", "beta", "ungated", 0.1), REST, faces)
-    importance = np.zeros((16, len(INTENDED)))
-    importance[15 - np.arange(len(INTENDED)), np.arange(len(INTENDED))] = 1
+    model = make("ungated", faces)
+    intended = faces.intended
+    importance = np.zeros((16, len(intended)))
+    importance[15 - np.arange(len(intended)), np.arange(len(intended))] = 1
     monkeypatch.setattr(
         models, "dci", lambda *args, **kwargs: SimpleNamespace(importance=importance)
     )
     images = torch.rand(8, 1, 32, 32)
     before = model.encoder(images).embedding.detach()
     decoded = model.decoder(before)["reconstruction"]
-    models.assign_dimensions(model, faces, seed=0)
+    models.assign_dimensions(model, faces.all, PARTITIONS, intended, seed=0)
     after = model.encoder(images).embedding
     torch.testing.assert_close(model.decoder(after)["reconstruction"], decoded)
-    slices = Partitions(PARTITIONS).slices
-    for i, partition in enumerate(INTENDED.values()):
-        assert (after[:, slices[partition]] == before[:, [15 - i]]).all(0).any()
+    for i, partition in enumerate(intended.values()):
+        own = PARTITIONS.slices[partition]
+        assert (after[:, own] == before[:, [15 - i]]).all(0).any()
 
 
 def pair_inputs(gate):
@@ -283,7 +363,7 @@ def decoder_inputs(model, inputs):
 
 
 def test_group_vae_averages_the_shared_dimensions(faces):
-    model = models.make_model(Run("", "beta", "group", 0.1), REST, faces)
+    model = make("group", faces)
     inputs = pair_inputs([True, False, False])
     own, other = (model.encoder(inputs[key]).embedding for key in ("data", "target"))
     x, t = decoder_inputs(model, inputs)
@@ -294,7 +374,7 @@ def test_group_vae_averages_the_shared_dimensions(faces):
 
 
 def test_ada_gvae_shares_the_dimensions_below_the_midpoint(faces):
-    model = models.make_model(Run("", "beta", "ada", 0.1), REST, faces)
+    model = make("ada", faces)
     mu = torch.zeros(2, 16)
     mu[1, [2, 5]] = torch.tensor([4.0, 0.5])
     shared = model.shared(mu, torch.zeros(2, 16), torch.ones(1, 3, dtype=torch.bool))
@@ -303,20 +383,10 @@ def test_ada_gvae_shares_the_dimensions_below_the_midpoint(faces):
     assert torch.equal(shared, expected)
 
 
-def test_match_pairing_generates_pairs_that_share_the_open_partitions(faces):
-    model = models.make_model(Run("", "beta", "match", 0.1), REST, faces)
-    x, t = decoder_inputs(model, pair_inputs([True, False, False]))
-    assert torch.equal(x[:, :4], t[:, :4])
-    assert (x[:, 4:] != t[:, 4:]).all()
-    inputs = pair_inputs([False, False, True])
-    x, t = decoder_inputs(model, {**inputs, "target": inputs["data"]})
-    assert torch.equal(x, t)
-
-
 def test_supervised_heads_ignore_unknown_labels(faces):
-    model = models.make_model(Run("", "beta", "supervised", 0.1), REST, faces)
-    assert set(model.heads) == {"yaw", "pitch", "smile", "mouth", "brow"}
-    assert model.heads["yaw"].in_features == 4
+    model = make("supervised", faces)
+    assert len(model.heads) == 5
+    assert [head.in_features for head in model.heads.values()] == [4, 4, 6, 6, 6]
 
     def loss(forward, **labels):
         torch.manual_seed(0)
@@ -328,12 +398,72 @@ def test_supervised_heads_ignore_unknown_labels(faces):
     assert loss(model, labels=torch.zeros(3, 5)) > plain
 
 
-def test_the_trimmed_loss_leaves_out_the_largest_errors():
-    config = GatedBetaVAEConfig((1, 2, 2), 2, partitions={"a": 1, "r": 1}, rest=["r"])
-    model = remedies.TrimmedPairs(config, None, None)
-    errors = torch.tensor([3.0, 9.0, 1.0, 2.0, 4.0, 20.0, 0.5, 5.0])
-    recon_x = (errors / 2).sqrt().reshape(-1, 1, 1, 1).expand(8, 1, 2, 2)
-    zeros = torch.zeros(8, 2)
-    loss, recon_loss, _ = model.loss_function(recon_x, torch.zeros(8, 1, 2, 2), *[zeros] * 3)
-    assert recon_loss.item() == pytest.approx(errors.mean().item())
-    assert loss.item() == pytest.approx(errors[errors <= 5].mean().item())
+def test_lord_shares_the_codes_of_labels_and_predicts_them_at_last(faces):
+    model = make("lord", faces)
+    items = torch.tensor([0, 1, 2])
+    inputs = {"data": torch.from_numpy(faces.all.images[:3]), "labels": items}
+    model(inputs).loss.backward()
+    pose = model.tables["pose"].weight
+    assert len(pose) == len(np.unique(model.class_pose))
+    assert model.class_pose.shape == (400,)
+    touched = pose.grad.abs().sum(1).nonzero()[:, 0]
+    assert set(touched.tolist()) == set(model.class_pose[items].tolist())
+    assert model.tables["rest"].weight.grad[3:].abs().sum() == 0
+    assert all(each.grad is None for each in model.encoder.parameters())
+
+    log_var = model.encoder(inputs["data"])["log_covariance"]
+    assert (log_var[:, PARTITIONS.slices["rest"]] == 0).all()
+    assert (log_var[:, :10] == model.log_var_of_labels).all()
+    model.zero_grad()
+    model.amortising = True
+    model(inputs).loss.backward()
+    assert model.tables["rest"].weight.grad is None
+    assert model.encoder.embedding.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_readings_gate_the_encoder_and_decode_plain_images_as_before(reading, faces):
+    model = make(reading, faces)
+    inputs = pair_inputs([True, False, False])
+    model(inputs).loss.backward()
+    rows = model.encoder.embedding.weight.grad
+    assert rows[:4].abs().sum() > 0
+    assert rows[4:].abs().sum() == 0
+    model.eval()
+    torch.manual_seed(0)
+    found = model({"data": inputs["data"]}).loss
+    torch.manual_seed(0)
+    assert torch.equal(found, BetaVAE.forward(model, {"data": inputs["data"]}).loss)
+
+
+def test_readings_train_the_decoder_as_they_say(faces):
+    model = make("self-pair decoder", faces)
+    inputs = pair_inputs([True, False, False])
+    model(inputs).loss.backward()
+    assert all(each.grad is None for each in model.decoder.parameters())
+    own = {**inputs, "target": inputs["data"]}
+    model(own).loss.backward()
+    assert all(each.grad is not None for each in model.decoder.parameters())
+
+    model = make("gated decoder weights", faces)
+    model(inputs).loss.backward()
+    weight = model.decoder.layers[0].weight.grad
+    assert weight[:, :4].abs().sum() > 0
+    assert weight[:, 4:].abs().sum() == 0
+
+    model = make("free closed codes", faces)
+    received = []
+    model.decoder.layers[0].register_forward_pre_hook(lambda _, args: received.append(args[0]))
+    model._sample_gauss = lambda mu, std: (mu, std)
+    model(inputs)
+    own = model.encoder(inputs["data"])["embedding"]
+    torch.testing.assert_close(received[0][:, :4], own[:, :4])
+    assert (received[0][:, 4:] != own[:, 4:]).all()
+
+    model = make("alternating phases", faces).train()
+    model.length, ungated = 1, []
+    for _ in range(4):
+        model.zero_grad()
+        model(inputs).loss.backward()
+        ungated.append(bool(model.encoder.embedding.weight.grad[4:].abs().sum() > 0))
+    assert ungated == [True, False, True, False]

@@ -264,4 +264,12 @@ def test_a_decoder_that_is_trained_alone_gets_plain_images():
     batch = make_batch()
     loss = loss_of(model, batch)
     torch.manual_seed(0)
-    assert loss == model({"data": batch["data"]}).recon_loss
+    both = torch.cat([batch["data"], batch["target"]])
+    assert loss == model({"data": both}).recon_loss
+    model.eval()
+    torch.manual_seed(0)
+    output = model(batch)
+    torch.manual_seed(0)
+    plain = model({"data": batch["data"]})
+    assert output.loss == plain.recon_loss
+    assert torch.equal(output.recon_x, plain.recon_x)

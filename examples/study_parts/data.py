@@ -1,0 +1,119 @@
+"""The data sets of the study: what is labelled, and what is held out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from cmu_faces import read_photographs
+from digits import read_digits
+
+from pythae_gated.datasets import make_faces
+
+NAMES = ("faces", "photographs", "digits", "speech", "mice")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the data lies that is not made here; None: its runs are left out.
+
+    photographs: folder of the CMU Face Images. speech: npz with images (N, 1, 32, 32) uint8,
+    f_digit and f_speaker. mice: npz with images (N, D) float32, f_genotype, f_behavior, f_mouse.
+    """
+
+    photographs: Path | None = None
+    speech: Path | None = None
+    mice: Path | None = None
+
+    def has(self, name: str) -> bool:
+        """Whether a data set can be loaded."""
+        return getattr(self, name, True) is not None
+
+
+@dataclass(frozen=True)
+class Part:
+    """Images (N, *input_dim) float32, and factors, name -> (N,)."""
+
+    images: np.ndarray
+    factors: Mapping[str, np.ndarray]
+
+    def __getitem__(self, rows: np.ndarray | slice) -> "Part":
+        return Part(self.images[rows], {name: of[rows] for name, of in self.factors.items()})
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """All images and factors, the labelled ones by partition, and the partitions' sizes.
+
+    Items of equal `groups` are held out together. `unseen` is a factor of which one value (a
+    speaker) is held out besides.
+    """
+
+    all: Part
+    labelled: Mapping[str, tuple[str, ...]]
+    sizes: Mapping[str, int]
+    groups: np.ndarray | None = None
+    unseen: str | None = None
+
+    @property
+    def intended(self) -> dict[str, str]:
+        """Factor -> partition."""
+        return {factor: name for name, those in self.labelled.items() for factor in those}
+
+    def split(self, seed: int) -> tuple[Part, Part, Part]:
+        """Training images, a held-out fifth, and the images of a value of `unseen`."""
+        groups = np.arange(len(self.all.images)) if self.groups is None else self.groups
+        hidden = np.zeros(len(groups), dtype=bool)
+        if self.unseen is not None:
+            values = self.all.factors[self.unseen]
+            names = np.unique(values)
+            hidden = values == names[seed % len(names)]
+        names = np.unique(groups[~hidden])
+        chosen = np.random.default_rng(seed).choice(names, len(names) // 5, replace=False)
+        held_out = ~hidden & np.isin(groups, chosen)
+        return self.all[~hidden & ~held_out], self.all[held_out], self.all[hidden]
+
+
+@lru_cache(maxsize=1)
+def load(name: str, sources: Sources, n_faces: int = 24_000, image_size: int = 32) -> DataSet:
+    """One of `NAMES`. Faces: identity is not labelled."""
+    if name == "faces":
+        pixels, factors = make_faces(n_faces, image_size=image_size)
+        labelled = {"pose": ("yaw", "pitch"), "expression": ("smile", "mouth", "brow")}
+        all_faces = Part(pixels / np.float32(255), factors)
+        return DataSet(all_faces, labelled, {"pose": 4, "expression": 6, "rest": 6})
+    if name == "photographs":
+        pixels, factors = read_photographs(sources.photographs)
+        photographs = Part(pixels / np.float32(255), factors)
+        sizes = {"pose": 4, "person": 4, "rest": 4}
+        return DataSet(photographs, {"pose": ("pose",), "person": ("person",)}, sizes)
+    if name == "digits":
+        images, digit = read_digits()
+        sizes = {"digit": 6, "rest": 10}
+        return DataSet(Part(images, {"digit": digit}), {"digit": ("digit",)}, sizes)
+    table = np.load(sources.speech if name == "speech" else sources.mice)
+    if name == "speech":
+        factors = {"digit": table["f_digit"], "speaker": table["f_speaker"]}
+        speech = Part(table["images"] / np.float32(255), factors)
+        sizes = {"digit": 6, "speaker": 6, "rest": 6}
+        labelled = {factor: (factor,) for factor in factors}
+        return DataSet(speech, labelled, sizes, unseen="speaker")
+    factors = {"genotype": table["f_genotype"], "behavior": table["f_behavior"]}
+    labelled = {factor: (factor,) for factor in factors}
+    sizes = {"genotype": 4, "behavior": 4, "rest": 8}
+    return DataSet(Part(table["images"], factors), labelled, sizes, table["f_mouse"])
+
+
+def label(
+    data: DataSet, part: Part, rng: np.random.Generator, share: float, wrong: float
+) -> dict[str, np.ma.MaskedArray]:
+    """Partition -> labels (N, F) of a share of the images, of which some are another image's."""
+    labels = {}
+    for name, chosen in data.labelled.items():
+        values = np.stack([part.factors[factor] for factor in chosen], axis=1)
+        swapped = np.flatnonzero(rng.random(len(values)) < wrong)
+        values[swapped] = values[rng.permutation(swapped)]
+        hidden = rng.random(len(values)) >= share
+        labels[name] = np.ma.array(values, mask=np.repeat(hidden[:, None], len(chosen), axis=1))
+    return labels
