@@ -229,6 +229,20 @@ def test_labels_are_removed_and_replaced_at_the_given_rates():
         np.testing.assert_array_equal(*same)
 
 
+def test_large_faces_have_the_colour_of_their_person():
+    faces = load("faces", NOWHERE, 60, 64).all
+    assert faces.images.shape == (60, 3, 64, 64)
+    assert faces.images.dtype == np.float32
+    assert faces.images.min() >= 0
+    assert (faces.images.max(axis=(2, 3)) == 1).all()  # the background remains white
+    ink = (1 - faces.images).mean(axis=(2, 3))
+    share = (ink / ink.sum(axis=1, keepdims=True)).round(4)
+    identity = faces.factors["identity"]
+    for one in np.unique(identity):
+        assert len(np.unique(share[identity == one], axis=0)) == 1
+    assert len(np.unique(share, axis=0)) == len(np.unique(identity))
+
+
 def test_groups_and_one_unseen_value_are_held_out_as_a_whole():
     rng = np.random.default_rng(0)
     animal, speaker = np.repeat(np.arange(50), 4), rng.integers(0, 3, 50).repeat(4)
