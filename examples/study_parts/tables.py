@@ -87,19 +87,19 @@ def _times(lines: Sequence[Line], ungated: Sequence[Line]) -> str:
 def glance_table(groups: Groups) -> str:
     """The README's table: own partition and elsewhere, for each data set."""
     rows = [[
-        "data: factors", "own: ungated", "own: gated", "elsewhere: ungated", "elsewhere: 0.1",
-        "elsewhere: gated", "constant", "error: 0.1", "error: gated",
+        "data: factors", "own: ungated", "own: gated", "elsewhere: ungated", "elsewhere: gated",
+        "constant", "error",
     ]]  # fmt: skip
     for name in NAMES:
         found = competitors(groups, name)
-        if {"ungated", "0.1", "gated"} <= found.keys():
-            ungated, old, gated = (found[scheme] for scheme in ("ungated", "0.1", "gated"))
+        if {"ungated", "gated"} <= found.keys():
+            ungated, gated = found["ungated"], found["gated"]
             rows.append([
                 f"{name}: {', '.join(gated[0]['intended'])}",
-                *(scores(lines, "own") for lines in (ungated, gated)),
-                *(scores(lines, "elsewhere") for lines in (ungated, old, gated)),
+                *(scores(lines, place) for place in ("own", "elsewhere")
+                  for lines in (ungated, gated)),
                 scores(gated, "chance"),
-                *(_times(lines, ungated) for lines in (old, gated)),
+                _times(gated, ungated),
             ])  # fmt: skip
     return as_markdown(rows)
 
