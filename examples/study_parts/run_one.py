@@ -46,7 +46,10 @@ def run_one(run: Run, settings: Settings, sources: Sources, output: Path) -> dic
         assign_dimensions(model, training[: settings.n_fit], partitions, data.intended, run.seed)
     if run.part == "main" and run.scheme == "gated" and run.backbone == "beta" and not run.seed:
         save_swaps(model, data, test, output / f"study_swap_{run.data}.png")
-    return {"seconds": seconds, **judge(model, run.seed, settings, data, training, test, unseen)}
+    return {
+        "seconds": seconds,
+        **evaluate_model(model, run.seed, settings, data, training, test, unseen),
+    }
 
 
 def fit(
@@ -109,7 +112,7 @@ def as_classes(labels: np.ma.MaskedArray) -> np.ndarray:  # (N, F) -> (N, F)
     return np.where(np.ma.getmaskarray(labels), -1, np.stack(columns, axis=1))
 
 
-def judge(
+def evaluate_model(
     model: Any,
     seed: int,
     settings: Settings,

@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 
 from study_parts.data import NAMES, Sources, load
-from study_parts.run_one import fit, judge
+from study_parts.run_one import evaluate_model, fit
 from study_parts.runs import Run, Settings
 
 from pythae_gated.datasets import mean_and_beta
@@ -72,7 +72,7 @@ def run(
     chosen = Run("", name, "gated", multiple=multiple, seed=seed)
     model = fit(chosen, settings, data, training, labels=given, transform=transform)
     found = {"mean_error": rule / BETA_RULE, "dimensions": sum(data.sizes.values())}
-    return found | judge(model, seed, settings, data, training, test)
+    return found | evaluate_model(model, seed, settings, data, training, test)
 
 
 def keep_labels(values: np.ndarray, number: int, rng: np.random.Generator) -> np.ma.MaskedArray:
