@@ -274,3 +274,25 @@ def test_labels_agree_with_a_comparison_in_python(labels, unknown):
         for j, b in enumerate(labels):
             same = expected[i] and expected[j] and a == b
             assert (codes[i] == codes[j] and codes[i] >= 0) == same
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array([7, -3, 7, 0, -3]),
+        np.array([2**40, -(2**40), 2**40, 0, -(2**40)]),  # sorted, since they are far apart
+        np.array([9, 250, 9, 3, 250], dtype=np.uint8),
+        np.array([2**63 + 1, 2**63, 2**63 + 1, 2**63 + 2, 2**63], dtype=np.uint64),
+        np.array(["b", "a", "b", "c", "a"]),
+    ],
+)
+def test_distinct_labels_are_numbered_in_order_of_appearance(values):
+    known = np.array([True, True, True, True, False])
+    assert encode_labels(values, np.ones(5, bool)).tolist() == [0, 1, 0, 2, 1]
+    assert encode_labels(values, known).tolist() == [0, 1, 0, 2, -1]
+    columns = np.stack([values, values[::-1]], axis=1)
+    assert encode_labels(columns, np.ones((5, 2), bool)).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_booleans_are_numbered_in_order_of_appearance():
+    assert encode_labels(np.array([True, False, True]), np.ones(3, bool)).tolist() == [0, 1, 0]
