@@ -20,7 +20,10 @@ from study_parts.groups import (
     of_part,
 )
 
-COLOURS = {"ungated": "#b0b0b0", "0.1": "#e0a060", "gated": "#2a6fb0"}
+COLOURS = {
+    "ungated": "#b0b0b0", "0.1": "#e0a060", "gated": "#2a6fb0", "group": "#9467bd",
+    "ada": "#2ca02c", "supervised": "#bcbd22", "lord": "#d62728",
+}  # fmt: skip
 
 
 def data_chart(groups: Groups) -> Any:
@@ -39,8 +42,7 @@ def data_chart(groups: Groups) -> Any:
     ):  # fmt: skip
         for i, scheme in enumerate(("ungated", "gated")):
             values = [factors_at(shown[n][scheme], place)[f] for n, f in rows]
-            label = f"{scheme}"
-            axes.barh(at + 0.2 - 0.4 * i, values, 0.4, color=COLOURS[scheme], label=label)
+            axes.barh(at + 0.2 - 0.4 * i, values, 0.4, color=COLOURS[scheme], label=scheme)
         chance = [factors_at(shown[n]["gated"], "chance")[f] for n, f in rows]
         axes.plot(chance, at, "k|", markersize=14, label="constant prediction")
         axes.set(title=title, xlim=(0, 1.02))
