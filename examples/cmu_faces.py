@@ -13,6 +13,7 @@ partition. A fifth of the photographs is held out; none of them is a training in
 import argparse
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -225,7 +226,19 @@ def draw_swaps(
     people, poses = (one_of_each(factors[name]) for name in ("person", "pose"))
     columns = images[people[:10]]
     rows = images[poses if partition == "pose" else people[-6:]]
-    grid = swap_grid(model, rows, columns, partition, partitions=PARTITIONS)
+    return save_swaps(model, rows, columns, partition, path, PARTITIONS)
+
+
+def save_swaps(
+    model: BetaVAE,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    partition: str,
+    path: Path,
+    partitions: Mapping[str, int] | None = None,
+) -> Path:
+    """Columns with the code of the rows in a partition; all images shown are decoded ones."""
+    grid = swap_grid(model, rows, columns, partition, partitions=partitions)
     row_headers, column_headers = (reconstructions(model, each)[1] for each in (rows, columns))
     return save_png(path, grid, rows=row_headers, columns=column_headers)
 

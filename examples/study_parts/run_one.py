@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from cmu_faces import one_of_each, save_swaps
 from pythae.data.datasets import BaseDataset
 from torch import Tensor
 from torch.utils.data import Subset
@@ -17,7 +18,6 @@ from pythae_gated import PairedDataset, Partitions
 from pythae_gated.callbacks import GatedSchedule
 from pythae_gated.datasets import mean_and_beta
 from pythae_gated.metrics import evaluate
-from pythae_gated.plots import reconstructions, save_png, swap_grid
 from study_parts.data import DataSet, Part, Sources, label, load
 from study_parts.models import assign_dimensions, make_model
 from study_parts.runs import Run, Settings
@@ -45,7 +45,7 @@ def run_one(run: Run, settings: Settings, sources: Sources, output: Path) -> dic
     if run.scheme in WITHOUT_PARTITIONS:
         assign_dimensions(model, training[: settings.n_fit], partitions, data.intended, run.seed)
     if run.part == "main" and run.scheme == "gated" and run.backbone == "beta" and not run.seed:
-        save_swaps(model, data, test, output / f"study_swap_{run.data}.png")
+        draw_swaps(model, data, test, output / f"study_swap_{run.data}.png")
     return {
         "seconds": seconds,
         **evaluate_model(model, run.seed, settings, data, training, test, unseen),
@@ -162,17 +162,11 @@ def _rounded(value: Any) -> Any:
     return round(value, 4) if isinstance(value, float) else value
 
 
-def save_swaps(model: Any, data: DataSet, test: Part, path: Path) -> None:
-    """Held-out images with the code of the row's image in the first labelled partition.
-
-    All images shown are decoded ones.
-    """
+def draw_swaps(model: Any, data: DataSet, test: Part, path: Path) -> None:
+    """Ten held-out images, with the first labelled partition of up to six that differ in it."""
     if test.images.ndim != 4:
         return
     partition, (factor, *_) = next(iter(data.labelled.items()))
-    _, first = np.unique(test.factors[factor], return_index=True)
     columns = test.images[np.linspace(0, len(test.images) - 1, 10).astype(int)]
-    rows = test.images[first[:6]]
-    grid = swap_grid(model, rows, columns, partition)
-    row_headers, column_headers = (reconstructions(model, each)[1] for each in (rows, columns))
-    save_png(path, grid, rows=row_headers, columns=column_headers)
+    rows = test.images[one_of_each(test.factors[factor])[:6]]
+    save_swaps(model, rows, columns, partition, path)

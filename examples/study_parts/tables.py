@@ -79,6 +79,20 @@ def scores(lines: Sequence[Line], place: str, codes: str = "sample") -> str:
     return ", ".join("-" if np.isnan(score) else f"{score:.2f}" for score in found)
 
 
+def title(name: str, lines: Sequence[Line]) -> str:
+    """The data set and its labelled factors."""
+    return f"{name}: {', '.join(lines[0]['intended'])}"
+
+
+def mean_error(lines: Sequence[Line]) -> str:
+    """The mean reconstruction error."""
+    return f"{np.mean([line['error'] for line in lines]):.2f}"
+
+
+def _minutes(lines: Sequence[Line]) -> str:
+    return f"{np.median([line['seconds'] for line in lines]) / 60:.1f}"
+
+
 def _times(lines: Sequence[Line], ungated: Sequence[Line]) -> str:
     ratio = relative_error(lines, ungated)
     return "" if np.isnan(ratio) else f"x {ratio:.2f}"
@@ -95,7 +109,7 @@ def glance_table(groups: Groups) -> str:
         if {"ungated", "gated"} <= found.keys():
             ungated, gated = found["ungated"], found["gated"]
             rows.append([
-                f"{name}: {', '.join(gated[0]['intended'])}",
+                title(name, gated),
                 *(scores(lines, place) for place in ("own", "elsewhere")
                   for lines in (ungated, gated)),
                 scores(gated, "chance"),
@@ -109,9 +123,10 @@ def model_table(groups: Groups) -> str:
     rows = [["", "runs", *SCORES, "error relative to ungated", "minutes (median)"]]
     for run, lines in of_part(groups, "main", data="faces").items():
         ungated = lines_of(groups, "main", data="faces", backbone=run.backbone, scheme="ungated")
-        minutes = f"{np.median([line['seconds'] for line in lines]) / 60:.1f}"
         name = f"{BACKBONES[run.backbone]}, {SCHEMES[run.scheme]}"
-        rows.append([name, str(len(lines)), *figures(lines), _times(lines, ungated), minutes])
+        rows.append(
+            [name, str(len(lines)), *figures(lines), _times(lines, ungated), _minutes(lines)]
+        )
     return as_markdown(rows)
 
 
@@ -128,12 +143,11 @@ def data_table(groups: Groups) -> str:
             weight = f" ({multiple:g})" if multiple != 1 else ""
             places = ("own", "other", "rest")
             rows.append([
-                f"{name}: {', '.join(lines[0]['intended'])}",
+                title(name, lines),
                 f"{SCHEMES[scheme]}{weight}, {len(lines)} runs",
                 *(scores(lines, place) for place in places),
                 *(scores(lines, place, "mean") for place in places),
-                f"{np.mean([line['error'] for line in lines]):.2f} "
-                + _times(lines, found.get("ungated", [])),
+                f"{mean_error(lines)} {_times(lines, found.get('ungated', []))}",
             ])  # fmt: skip
         if found:
             chance = scores(next(iter(found.values())), "chance")
@@ -165,12 +179,15 @@ def _by_labels(run: Run) -> tuple[Any, ...]:
 
 def competitor_table(groups: Groups) -> str:
     """Faces: the gated beta-VAE and other methods with the same labels."""
-    pose: Column = lambda line: float(np.mean([line["leakage"][n] for n in ("yaw", "pitch")]))  # noqa: E731
     rows = [["", "beta: multiple of the rule", "runs", *SCORES, "leakage of pose"]]
     for scheme, lines in competitors(groups, "faces").items():
         first = [SCHEMES[scheme], f"{lines[0]['run']['multiple']:g}", str(len(lines))]
-        rows.append([*first, *figures(lines, [*FIGURES.values(), pose])])
+        rows.append([*first, *figures(lines, [*FIGURES.values(), _leakage_of_pose])])
     return as_markdown(rows)
+
+
+def _leakage_of_pose(line: Line) -> float:
+    return float(np.mean([line["leakage"][factor] for factor in ("yaw", "pitch")]))
 
 
 def unseen_table(groups: Groups) -> str:
@@ -214,11 +231,9 @@ def step_table(groups: Groups) -> str:
                           each[0].steps),
     ):  # fmt: skip
         steps = f"{run.steps * lines[0]['settings']['steps']:,.0f}"
-        minutes = f"{np.median([line['seconds'] for line in lines]) / 60:.1f}"
-        name = f"{run.data}: {', '.join(lines[0]['intended'])}"
+        first = [title(run.data, lines), SCHEMES[run.scheme], steps, _minutes(lines)]
         cells = [scores(lines, place) for place in ("own", "elsewhere")]
-        error = f"{np.mean([line['error'] for line in lines]):.2f}"
-        rows.append([name, SCHEMES[run.scheme], steps, minutes, *cells, error])
+        rows.append([*first, *cells, mean_error(lines)])
     return as_markdown(rows)
 
 

@@ -95,10 +95,8 @@ class PairedDataset(Dataset[DatasetOutput]):
         supervised = (*factors, *pairs)
         self.transform = transform
         self.partitions = _check_partitions(partitions, supervised)
-        kinds = dict.fromkeys((*supervised, SELF), 1.0)
-        if self.partitions.rest:
-            kinds[SELF] = max(1.0, float(len(supervised)))
-        self.weights = _check_weights(_as_mapping(weights, "weights"), kinds)
+        weights = _as_mapping(weights, "weights")
+        self.weights = _check_weights(weights, supervised, bool(self.partitions.rest))
         tolerance = _as_mapping(tolerance, "tolerance")
         try:
             self.images = open_images(data, image_key)
@@ -290,9 +288,13 @@ def _check_partitions(
     return Partitions(partitions.sizes, rest)
 
 
-def _check_weights(weights: Mapping[str, float], default: Mapping[str, float]) -> dict[str, float]:
+def _check_weights(
+    weights: Mapping[str, float], supervised: Collection[str], has_rest: bool
+) -> dict[str, float]:
     """The relative frequency of each kind of pair."""
-    kinds = dict(default)
+    kinds = dict.fromkeys((*supervised, SELF), 1.0)
+    if has_rest and supervised:
+        kinds[SELF] = float(len(supervised))
     for name, weight in weights.items():
         if name not in kinds:
             raise PairingError(f"weights has {name!r}: expected some of {', '.join(kinds)}")

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 
 from study_parts.data import NAMES
 from study_parts.groups import factors_at
-from study_parts.tables import as_markdown, scores
+from study_parts.tables import as_markdown, mean_error, scores, title
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -39,9 +39,7 @@ def table_of_settings(lines: list[dict[str, Any]]) -> str:
     rows = [["data: factors", lines[0]["vary"], *headings]]
     for name, value, runs in by_setting(lines):
         cells = [scores(runs, place) for place in ("own", "other", "rest", "chance")]
-        error = np.mean([run["error"] for run in runs])
-        factors = ", ".join(runs[0]["intended"])
-        rows.append([f"{name}: {factors}", f"{value:g} ({len(runs)})", *cells, f"{error:.2f}"])
+        rows.append([title(name, runs), f"{value:g} ({len(runs)})", *cells, mean_error(runs)])
     return as_markdown(rows)
 
 
@@ -58,12 +56,10 @@ def table_of_beta(lines: list[dict[str, Any]]) -> str:
             f"{factor} {score:.2f} ({lowest[factor]:.2f})"
             for factor, score in factors_at(runs, "own").items()
         )
-        mean_error, error, active = (
-            np.mean([run[key] for run in runs]) for key in ("mean_error", "error", "active")
-        )
+        of_mean, active = (np.mean([run[key] for run in runs]) for key in ("mean_error", "active"))
         rows.append([
-            f"{name} ({mean_error:.1f})", f"{multiple:g}" if multiple else "beta 1", own,
+            f"{name} ({of_mean:.1f})", f"{multiple:g}" if multiple else "beta 1", own,
             scores(runs, "rest"), scores(runs, "chance"),
-            f"{active:.0f} of {runs[0]['dimensions']}", f"{error:.2f}",
+            f"{active:.0f} of {runs[0]['dimensions']}", mean_error(runs),
         ])  # fmt: skip
     return as_markdown(rows)
