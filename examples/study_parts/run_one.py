@@ -17,7 +17,8 @@ from training import silence, train
 from pythae_gated import PairedDataset, Partitions
 from pythae_gated.callbacks import GatedSchedule
 from pythae_gated.datasets import mean_and_beta
-from pythae_gated.metrics import evaluate
+from pythae_gated.inference import posterior
+from pythae_gated.metrics import evaluate, partition_scores
 from study_parts.data import DataSet, Part, Sources, label, load
 from study_parts.models import assign_dimensions, make_model
 from study_parts.runs import Run, Settings
@@ -129,18 +130,22 @@ def evaluate_model(
     how: dict[str, Any] = {
         "partitions": Partitions(data.sizes), "intended": data.intended, "seed": seed
     }  # fmt: skip
-    sampled, means = (
-        evaluate(
-            model, fitted.images, fitted.factors, codes=codes,
-            test=(test.images, test.factors), **how,
-        )
-        for codes in ("sample", "mean")
+    sampled = evaluate(
+        model, fitted.images, fitted.factors, test=(test.images, test.factors), **how
+    )
+    fitted_means, test_means = (posterior(model, part.images)[0] for part in (fitted, test))
+    of_means = partition_scores(
+        fitted_means.numpy(), fitted.factors, how["partitions"],
+        test=(test_means.numpy(), test.factors), permutations=1, seed=seed,
     )  # fmt: skip
+    means = dict(zip(data.sizes, (
+        dict(zip(fitted.factors, row, strict=True)) for row in of_means.scores.tolist()
+    ), strict=True))  # fmt: skip
     found: dict[str, Any] = {
         "D": sampled.disentanglement, "C": sampled.completeness,
         "I": sampled.mean_informativeness, "informativeness": sampled.informativeness,
-        "leakage": sampled.leakage, "leakage of means": means.leakage,
-        "sample": sampled.scores, "mean": means.scores, "chance": sampled.chance,
+        "leakage": sampled.leakage, "leakage of means": sampled.leakage_of_means,
+        "sample": sampled.scores, "mean": means, "chance": sampled.chance,
         "error": sampled.reconstruction_error, "kl": sampled.kl_by_partition,
         "active": sampled.active_units, "intended": data.intended,
     }  # fmt: skip
