@@ -138,9 +138,10 @@ def evaluate_model(
         fitted_means.numpy(), fitted.factors, how["partitions"],
         test=(test_means.numpy(), test.factors), permutations=1, seed=seed,
     )  # fmt: skip
-    means = dict(zip(data.sizes, (
-        dict(zip(fitted.factors, row, strict=True)) for row in of_means.scores.tolist()
-    ), strict=True))  # fmt: skip
+    means = {
+        name: dict(zip(fitted.factors, row, strict=True))
+        for name, row in zip(data.sizes, of_means.scores.tolist(), strict=True)
+    }
     found: dict[str, Any] = {
         "D": sampled.disentanglement, "C": sampled.completeness,
         "I": sampled.mean_informativeness, "informativeness": sampled.informativeness,
