@@ -2,7 +2,7 @@
 
     python examples/study.py --photographs DIR --speech FILE --mice FILE
 
-trains and evaluates some 300 models on two cores, in about eight hours, and writes one line of
+trains and evaluates some 270 models on two cores, in about eight hours, and writes one line of
 JSON per run. It may be stopped at any time and resumes where it was stopped. Tables and figures
 are computed from these lines by
 
@@ -11,7 +11,7 @@ are computed from these lines by
 which rewrites the tables in STUDY.md and README.md. DIR contains the CMU Face Images, as for
 examples/cmu_faces.py; the files are those of examples/speech.py and examples/proteins.py. Without
 one of them, its runs are left out. `--part main --seed 0` runs only some: parts are "main",
-"grid", "labels", "input", "steps" and "competitors".
+"grid", "labels", "input", "steps", "large" and "competitors".
 """
 
 import argparse
@@ -21,7 +21,6 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,14 +62,13 @@ def main() -> None:
     ):
         kind = int if name == "seed" else str
         parser.add_argument(f"--{name}", nargs="+", type=kind, help=f"run only this {what}")
-    parser.add_argument("--image-size", type=int, default=32, choices=(32, 64))
     parser.add_argument(
         "--report", action="store_true", help="only tables and figures, no training"
     )
     parser.add_argument("--tiny", action="store_true", help="a study of a minute, as a trial")
     args = parser.parse_args()
     extent, settings = (TINY, TINY_SETTINGS) if args.tiny else (WHOLE, Settings())
-    lines = Lines(args.output / "study.jsonl", replace(settings, image_size=args.image_size))
+    lines = Lines(args.output / "study.jsonl", settings)
     if not args.report:
         try:
             sources = Sources(args.photographs, args.speech, args.mice)

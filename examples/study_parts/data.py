@@ -12,6 +12,7 @@ from digits import read_digits
 from pythae_gated.datasets import make_faces
 
 NAMES = ("faces", "photographs", "digits", "speech", "mice")
+LARGE = "large faces"
 
 
 @dataclass(frozen=True)
@@ -76,12 +77,12 @@ class DataSet:
 
 
 @lru_cache(maxsize=1)
-def load(name: str, sources: Sources, n_faces: int = 24_000, image_size: int = 32) -> DataSet:
-    """One of `NAMES`. Faces: identity is not labelled; of 64 x 64, each person has a colour."""
-    if name == "faces":
-        pixels, factors = make_faces(n_faces, image_size=image_size)
+def load(name: str, sources: Sources, n_faces: int = 24_000) -> DataSet:
+    """One of `NAMES` or `LARGE`. Faces: identity is not labelled; in `LARGE`, it has a colour."""
+    if name in ("faces", LARGE):
+        pixels, factors = make_faces(n_faces, image_size=64 if name == LARGE else 32)
         faces = pixels / np.float32(255)
-        if image_size == 64:
+        if name == LARGE:
             inks = np.random.default_rng(0).uniform(0.4, 1, (20, 3, 1, 1)).astype(np.float32)
             faces = 1 - (1 - faces) * inks[factors["identity"]]
         labelled = {"pose": ("yaw", "pitch"), "expression": ("smile", "mouth", "brow")}

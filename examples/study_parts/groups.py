@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy.stats import t as student
 
-from study_parts.data import NAMES
+from study_parts.data import LARGE, NAMES
 from study_parts.runs import Run
 
 Line: TypeAlias = Mapping[str, Any]
@@ -57,7 +57,7 @@ def order(line: Line) -> tuple[Any, ...]:
     """The place of a line in all tables."""
     run = Run(**line["run"])
     places = [list(names).index(name) for names, name in (
-        (NAMES, run.data), (BACKBONES, run.backbone), (SCHEMES, run.scheme)
+        ((*NAMES, LARGE), run.data), (BACKBONES, run.backbone), (SCHEMES, run.scheme)
     )]  # fmt: skip
     return *places, run.multiple, -run.share, run.wrong, run.steps, run.part, run.seed
 

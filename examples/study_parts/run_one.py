@@ -31,7 +31,7 @@ SCHEDULED = ("gated", "robust")
 
 def run_one(run: Run, settings: Settings, sources: Sources, output: Path) -> dict[str, Any]:
     """Train and evaluate; results as JSON types. Swaps of the first seed are saved in `output`."""
-    data = load(run.data, sources, settings.n_faces, settings.image_size)
+    data = load(run.data, sources, settings.n_faces)
     partitions = Partitions(data.sizes, ["rest"])
     training, test, unseen = data.split(run.seed)
     started = time.perf_counter()

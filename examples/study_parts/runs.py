@@ -25,7 +25,6 @@ class Settings:
     epochs: int = 20
     n_faces: int = 24_000
     n_fit: int = 5_000  # training images, at most, that the forests are fitted on
-    image_size: int = 32  # of faces
 
 
 @dataclass(frozen=True)
@@ -62,10 +61,12 @@ class Extent:
     few_seeds: tuple[int, ...] = (0, 1, 2)
     shares: tuple[float, ...] = (0.1, 0.01)
     wrongs: tuple[float, ...] = (0.1, 0.2, 0.4)
+    wrong_gated: float = 0.2  # without robust_pairs
     wrong_on: tuple[str, ...] = ("faces", "speech")
     readings: tuple[str, ...] = ("input", *READINGS)
     steps: tuple[float, ...] = (1 / 6, 1 / 3)
     steps_on: tuple[str, ...] = ("faces", "photographs", "speech")
+    large: bool = True
 
 
 WHOLE = Extent()
@@ -77,9 +78,11 @@ TINY = Extent(
     few_seeds=(0,),
     shares=(0.5,),
     wrongs=(0.4,),
+    wrong_gated=0.4,
     wrong_on=("faces",),
     steps=(0.5,),
     steps_on=("faces",),
+    large=False,
 )
 TINY_SETTINGS = Settings(steps=4, images=64, epochs=2, n_faces=400, n_fit=128)
 
@@ -116,16 +119,16 @@ def main_runs(extent: Extent) -> Iterable[Run]:
     """Gated and ungated models, seed by seed, so that a partial study is usable."""
     for seed in extent.seeds:
         for name in extent.names:
-            for scheme in ("gated", "ungated", "0.1"):
+            for scheme in _schemes(extent, seed):
                 yield Run("main", name, scheme, seed=seed)
         if seed in extent.few_seeds:
             for name in extent.wrong_on:
                 yield Run("labels", name, "robust", seed=seed)
                 for wrong in extent.wrongs:
-                    for scheme in ("robust", "gated"):
-                        yield Run("labels", name, scheme, wrong=wrong, seed=seed)
+                    yield Run("labels", name, "robust", wrong=wrong, seed=seed)
+                yield Run("labels", name, "gated", wrong=extent.wrong_gated, seed=seed)
         for backbone in extent.backbones[1:]:
-            for scheme in ("gated", "ungated", "0.1"):
+            for scheme in _schemes(extent, seed):
                 yield Run("main", "faces", scheme, backbone, BACKBONES[backbone], seed=seed)
         if seed in extent.few_seeds:
             for share in extent.shares:
@@ -134,12 +137,21 @@ def main_runs(extent: Extent) -> Iterable[Run]:
                 yield Run("input", "faces", reading, seed=seed)
             for name in extent.steps_on:
                 for steps in extent.steps:
-                    for scheme in ("gated", "ungated", "0.1"):
+                    for scheme in _schemes(extent, seed):
                         yield Run("steps", name, scheme, steps=steps, seed=seed)
+    if extent.large:  # one seed
+        for backbone, multiple in BACKBONES.items():
+            for scheme in ("gated", "ungated"):
+                yield Run("large", data.LARGE, scheme, backbone, multiple)
+
+
+def _schemes(extent: Extent, seed: int) -> tuple[str, ...]:
+    """Version 0.1 is a line for comparison, on few seeds."""
+    return ("gated", "ungated", *(["0.1"] if seed in extent.few_seeds else []))
 
 
 def competitor_runs(extent: Extent, multiples: dict[tuple[str, str], float]) -> Iterable[Run]:
     """Competitors, each with its best weight."""
-    for seed in extent.seeds:
+    for seed in extent.few_seeds:
         for (name, scheme), multiple in multiples.items():
             yield Run("competitors", name, scheme, multiple=multiple, seed=seed)

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from study_parts.data import NAMES
+from study_parts.data import LARGE, NAMES
 from study_parts.groups import (
     BACKBONES,
     SCHEMES,
@@ -118,11 +119,11 @@ def glance_table(groups: Groups) -> str:
     return as_markdown(rows)
 
 
-def model_table(groups: Groups) -> str:
+def model_table(groups: Groups, part: str = "main", data: str = "faces") -> str:
     """Faces: each backbone ungated, with the loss of version 0.1, and gated."""
     rows = [["", "runs", *SCORES, "error relative to ungated", "minutes (median)"]]
-    for run, lines in of_part(groups, "main", data="faces").items():
-        ungated = lines_of(groups, "main", data="faces", backbone=run.backbone, scheme="ungated")
+    for run, lines in of_part(groups, part, data=data).items():
+        ungated = lines_of(groups, part, data=data, backbone=run.backbone, scheme="ungated")
         name = f"{BACKBONES[run.backbone]}, {SCHEMES[run.scheme]}"
         rows.append(
             [name, str(len(lines)), *figures(lines), _times(lines, ungated), _minutes(lines)]
@@ -249,6 +250,7 @@ def grid_table(groups: Groups) -> str:
 TABLES: dict[str, Callable[[Groups], str]] = {
     "glance": glance_table,
     "models": model_table,
+    "large": partial(model_table, part="large", data=LARGE),
     "data": data_table,
     "labels": label_table,
     "competitors": competitor_table,

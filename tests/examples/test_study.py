@@ -187,8 +187,9 @@ def test_the_plan_contains_each_run_once():
     multiples = {("faces", name): 0.2 for name in COMPETITORS}
     runs = [*main_runs(WHOLE), *grid_runs(WHOLE), *competitor_runs(WHOLE, multiples)]
     assert len(runs) == len(set(runs))
-    assert len([run for run in runs if run.part == "main"]) == (5 + 2) * 3 * 5
+    assert len([run for run in runs if run.part == "main"]) == (5 + 2) * (2 * 5 + 3)
     assert len([run for run in runs if run.part == "input"]) == 5 * 3
+    assert len([run for run in runs if run.part == "large"]) == 3 * 2
     assert not {run.seed for run in runs if run.part == "grid"} & set(WHOLE.seeds)
 
 
@@ -210,7 +211,7 @@ def test_weights_are_chosen_by_the_mean_of_the_three_scores():
 
 
 def test_labels_are_removed_and_replaced_at_the_given_rates():
-    faces = load("faces", NOWHERE, 4_000, 8)
+    faces = load("faces", NOWHERE, 4_000)
 
     def draw(share, wrong):
         return label(faces, faces.all, np.random.default_rng(0), share, wrong)
@@ -230,7 +231,7 @@ def test_labels_are_removed_and_replaced_at_the_given_rates():
 
 
 def test_large_faces_have_the_colour_of_their_person():
-    faces = load("faces", NOWHERE, 60, 64).all
+    faces = load(data_sets.LARGE, NOWHERE, 60).all
     assert faces.images.shape == (60, 3, 64, 64)
     assert faces.images.dtype == np.float32
     assert faces.images.min() >= 0
