@@ -218,7 +218,10 @@ def input_table(groups: Groups) -> str:
 
 def step_table(groups: Groups) -> str:
     """The budget: scores after fewer steps."""
-    rows = [["data: factors", "model", "steps", "minutes", "own", "elsewhere", "error"]]
+    rows = [[
+        "data: factors", "model", "steps", "images decoded", "minutes", "own", "elsewhere",
+        "error",
+    ]]  # fmt: skip
     parts = of_part(groups, "steps")
     shown = {(run.data, run.scheme) for run in parts}
     whole = {
@@ -231,8 +234,9 @@ def step_table(groups: Groups) -> str:
         key=lambda each: (NAMES.index(each[0].data), list(SCHEMES).index(each[0].scheme),
                           each[0].steps),
     ):  # fmt: skip
-        steps = f"{run.steps * lines[0]['settings']['steps']:,.0f}"
-        first = [title(run.data, lines), SCHEMES[run.scheme], steps, _minutes(lines)]
+        steps = round(run.steps * lines[0]["settings"]["steps"])
+        budget = [f"{steps:,}", f"{steps * lines[0]['settings']['images']:,}", _minutes(lines)]
+        first = [title(run.data, lines), SCHEMES[run.scheme], *budget]
         cells = [scores(lines, place) for place in ("own", "elsewhere")]
         rows.append([*first, *cells, mean_error(lines)])
     return as_markdown(rows)
