@@ -36,6 +36,7 @@ class _Encoder(BaseEncoder):
         nn.init.constant_(self.log_var.bias, -3.0)
 
     def forward(self, x: Tensor) -> ModelOutput:  # (B, *input_dim)
+        """`embedding` and `log_covariance`, both (B, L)."""
         features = self.features(x)
         return ModelOutput(
             embedding=self.embedding(features), log_covariance=self.log_var(features)
@@ -54,6 +55,7 @@ class _Decoder(BaseDecoder):
         self.bias = nn.Parameter(start)
 
     def forward(self, z: Tensor) -> ModelOutput:  # (B, L)
+        """`reconstruction` (B, *input_dim)."""
         return ModelOutput(reconstruction=self.layers(z) + self.bias)
 
 

@@ -11,6 +11,7 @@ from pythae.trainers.training_callbacks import TrainingCallback
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_pre_hook
+from torch.utils.hooks import RemovableHandle
 
 from pythae_gated.callbacks.evaluation import Logs
 from pythae_gated.callbacks.trainer import check_epochs, is_main_process, unwrap
@@ -126,6 +127,8 @@ class GatedSchedule(TrainingCallback):
     reconstruction's only, which is lower, so that Pythae's choice of the best epoch, by training
     or evaluation loss, falls in phase 3. The rates of the trainer's own scheduler are multiplied.
     A training that is resumed from a checkpoint runs the whole schedule over its own epochs.
+    An interrupted training leaves the model in its phase: train it with a schedule again, or set
+    `model.regularizer_scale, model.decoder_only = 1.0, False`.
     `KLWarmup` is not needed besides.
 
     Args:
@@ -150,16 +153,16 @@ class GatedSchedule(TrainingCallback):
             if not isinstance(share, Real) or not 0 <= share < 1:
                 raise ValueError(f"{name}={share!r}: expected a fraction from 0 to below 1")
         self.warmup, self.decay, self.finish = warmup, decay, finish
+        self._watch: RemovableHandle | None = None
 
     def on_train_begin(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
-        """Watch for the optimizer, which Pythae does not pass to callbacks."""
-        self._model = unwrap(kwargs["model"])
+        """Refuse a model that is not gated."""
+        self._model, self._found = unwrap(kwargs["model"]), False
         if not isinstance(self._model, GatedMixin):
             raise TypeError(
                 f"GatedSchedule is for gated models, and {type(self._model).__name__} is not one; "
                 "leave it out"
             )
-        self._hook = register_optimizer_step_pre_hook(self._find_optimizer)
 
     def on_train_step_begin(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
         """Start an epoch (a train step, in Pythae, is the training of an epoch)."""
@@ -167,10 +170,14 @@ class GatedSchedule(TrainingCallback):
         self._total = self._steps * training_config.num_epochs
         self._alone = round(self._total * (1 - self.finish))  # the first step of finishing
         self._set_step(self._steps * (kwargs["epoch"] - 1))
+        self._stop_watching()  # after an interrupted training
+        if not self._found:  # Pythae does not pass the optimizer to callbacks
+            self._watch = register_optimizer_step_pre_hook(self._find_optimizer)
 
     def on_train_step_end(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
         """Count a batch."""
-        self._hook.remove()
+        if self._found:
+            self._stop_watching()
         self._set_step(self._step + 1)
 
     def on_eval_step_begin(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
@@ -178,7 +185,8 @@ class GatedSchedule(TrainingCallback):
         self._model.decoder_only = self._step > self._alone
 
     def on_train_end(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
-        """Leave the model as it was."""
+        """Leave the model and torch as they were."""
+        self._stop_watching()
         self._model.regularizer_scale, self._model.decoder_only = 1.0, False
 
     def _set_step(self, step: int) -> None:
@@ -194,9 +202,14 @@ class GatedSchedule(TrainingCallback):
             step, end, decay = step - end, self._total - end, 0.5
         return min(1.0, (end - step) / (decay * end)) if decay else 1.0
 
+    def _stop_watching(self) -> None:
+        if self._watch is not None:
+            self._watch.remove()
+
     def _find_optimizer(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         trained = {id(each) for group in optimizer.param_groups for each in group["params"]}
-        if trained & {id(each) for each in self._model.parameters()}:
+        if not self._found and trained & {id(each) for each in self._model.parameters()}:
+            self._found = True  # hooks must not be removed here, while torch iterates over them
             optimizer.register_step_pre_hook(self._before_step)
             optimizer.register_step_post_hook(self._after_step)
 

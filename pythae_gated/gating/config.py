@@ -24,7 +24,8 @@ class GatedConfigMixin:
         agreement: Weight of the mean of KL(q(z_k | x) || q(z_k | t)) and
             KL(q(z_k | t) || q(z_k | x)), where x and t are the input and the target of a pair and
             k is its open labelled partition.
-        labelled_kl: Weight of the KL to the prior in the labelled partitions.
+        labelled_kl: Weight of the KL to the prior in the labelled partitions. Ignored by
+            `GatedDisentangledBetaVAE`, which draws the KL towards a capacity.
         swap_consistency: Weight of KL(q(z_rest | x) || q(z_rest | x')), where x' is decoded from
             the rest of x and the labelled codes of other images. A lower weight reconstructs
             better, but labelled factors are predicted better from the rest.

@@ -53,13 +53,24 @@ def input_scheme(
     model: Any, partitions: Partitions, target: Tensor, gate: Tensor
 ) -> dict[str, Any]:
     """The attributes that differ for `"input"`: x is gated, decoded and compared with t."""
-    loss = model.loss_function
+    loss = scaled_loss(model)
 
     def target_loss(recon_x: Tensor, x: Tensor, *args: Any, **kwargs: Any) -> Any:
         return loss(recon_x, target, *args, **kwargs)
 
     mask = partitions.expand(gate)
     return {"encoder": _gated(model.encoder, mask), "loss_function": target_loss}
+
+
+def scaled_loss(model: Any) -> Callable[..., Any]:
+    """The parent's loss, with the gradients of all terms but the reconstruction scaled."""
+    loss, scale = model.loss_function, model.regularizer_scale
+
+    def scaled(recon_x: Tensor, x: Tensor, *codes: Any, **named: Any) -> Any:
+        codes, named = _map_rows(codes, named, len(x), lambda a: terms.scale_gradient(a, scale))
+        return loss(recon_x, x, *codes, **named)
+
+    return scaled
 
 
 class TargetScheme:
@@ -104,7 +115,7 @@ class TargetScheme:
 
     def loss(self, recon_x: Tensor, x: Tensor, *codes: Any, **kwargs: Any) -> Any:
         """The mean of the parent's loss in both directions, with gradients weighed by pair."""
-        n, loss = len(self._gate), self._model.loss_function
+        n, loss = len(recon_x), self._model.loss_function
         scale = self._model.regularizer_scale
         if self._weights is not None:
             recon_x, scale = terms.scale_gradient(recon_x, self._weights), scale * self._weights
@@ -131,15 +142,15 @@ class TargetScheme:
             shared = torch.where(self._mask, self._divergence, 0)
             by_row = terms.sum_over(shared, partitions, partitions.labelled)
             total = total + config.agreement * (weights * by_row).mean()
-        if config.labelled_kl != 1:
+        # The weight of DisentangledBetaVAE's KL changes its sign at the capacity.
+        if config.labelled_kl != 1 and not isinstance(self._model, DisentangledBetaVAE):
             zeros = torch.zeros_like(self._mu)  # mean and log-variance of the prior
             kl = terms.gaussian_kl(self._mu, self._log_var, zeros, zeros)
             by_row = terms.sum_over(kl, partitions, partitions.labelled)
             total = total + (config.labelled_kl - 1) * (weights * by_row).mean()
-        if config.swap_consistency and partitions.rest:
+        if config.swap_consistency and partitions.rest and len(self._gate) > 1:
             codes = self._z, self._mu, self._log_var
-            rows = max(1, len(self._gate) // 3)
-            moved = terms.swap_divergence(self._model, partitions, *codes, rows)
+            moved = terms.swap_divergence(self._model, partitions, *codes)
             total = total + config.swap_consistency * moved
         weighted = terms.kl_weight(self._model) * total
         return terms.scale_gradient(weighted, self._model.regularizer_scale)
@@ -167,10 +178,10 @@ def _gated(encoder: nn.Module, mask: Tensor) -> Callable[..., Any]:
 def _map_rows(
     codes: tuple[Any, ...], named: dict[str, Any], n: int, change: Callable[[Tensor], Tensor]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Change all tensors of 2n rows among the arguments of a loss, and keep other values."""
+    """Change all tensors of n rows among the arguments of a loss, and keep other values."""
 
     def changed(value: Any) -> Any:
-        is_rows = isinstance(value, Tensor) and value.ndim > 0 and len(value) == 2 * n
+        is_rows = isinstance(value, Tensor) and value.ndim > 0 and len(value) == n
         return change(value) if is_rows else value
 
     return tuple(map(changed, codes)), {name: changed(value) for name, value in named.items()}

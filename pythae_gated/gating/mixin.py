@@ -12,7 +12,7 @@ from pythae_gated.datasets.images import Images
 from pythae_gated.errors import PartitionError
 from pythae_gated.gating.batch import check_pair, check_partitions, warn_about_data
 from pythae_gated.gating.config import GatedConfigMixin, partitions_of
-from pythae_gated.gating.gate import TargetScheme, input_scheme
+from pythae_gated.gating.gate import TargetScheme, input_scheme, scaled_loss
 from pythae_gated.gating.parents import check_parent, gate_model
 from pythae_gated.partitions import Partitions
 from pythae_gated.registry import HubCardMixin
@@ -69,7 +69,7 @@ class GatedMixin(HubCardMixin, _Parent):
 
     # What `GatedSchedule` changes during training.
     regularizer_scale: float = 1.0  # of the gradients of all terms but the reconstruction
-    decoder_only: bool = False  # pairs are plain images, and the loss is the reconstruction's
+    decoder_only: bool = False  # pairs are plain images; the loss is the reconstruction's
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -110,7 +110,7 @@ class GatedMixin(HubCardMixin, _Parent):
         *,
         partitions: Mapping[str, int] | None = None,
         rest: Iterable[str] | None = None,
-        closed_partitions: Literal["target", "input"] = "target",
+        closed_partitions: Literal["target", "input"] | None = None,
     ) -> Self:
         """Make a gated model from a trained one, to train it further with labels.
 
@@ -123,13 +123,16 @@ class GatedMixin(HubCardMixin, _Parent):
             partitions: Name -> size of each partition, in order; None: those of a gated model,
                 else a single one, `"latent"`.
             rest: The unlabelled partitions.
-            closed_partitions: What the decoder receives in closed partitions.
+            closed_partitions: What the decoder receives in closed partitions; None: as in a
+                gated model, else `"target"`.
 
         Raises:
             TypeError: If the model is of another class.
             ValidationError: (pydantic) If the partitions do not fit.
         """
-        gating: dict[str, Any] = {"closed_partitions": closed_partitions}
+        gating: dict[str, Any] = {}
+        if closed_partitions is not None:
+            gating["closed_partitions"] = closed_partitions
         if partitions is not None or rest is not None:
             gating["rest"] = rest if isinstance(rest, str) else list(rest or ())
         if partitions is not None:
@@ -157,14 +160,19 @@ class GatedMixin(HubCardMixin, _Parent):
         if self.training and not self._data_seen:
             self._data_seen = True
             warn_about_data(self, partitions, inputs["data"], has_pairs)
-        if not has_pairs:
-            return super().forward(inputs, **kwargs)
         if self.decoder_only:
             if self.training and target is not None:  # as many images as in other steps
                 inputs = {**inputs, "data": torch.cat([inputs["data"], target])}
             output = super().forward(inputs, **kwargs)
             output["loss"] = output.get("recon_loss", output["loss"])
+            if target is not None:
+                output["recon_x"] = output["recon_x"][: len(target)]
+                output["z"] = output["z"][: len(target)]
             return output
+        if not has_pairs:
+            if self.regularizer_scale == 1:
+                return super().forward(inputs, **kwargs)
+            return self._parent_forward({"loss_function": scaled_loss(self)}, inputs, kwargs)
         data, target, gate = check_pair(inputs["data"], target, gate, partitions)
         if self.model_config.closed_partitions == "input":
             overrides = input_scheme(self, partitions, target, gate)

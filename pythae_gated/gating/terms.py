@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from pythae.models import INFOVAE_MMD, BetaTCVAE
-from torch import Tensor
+from torch import Tensor, nn
 
 from pythae_gated.partitions import Partitions
 
@@ -17,6 +17,12 @@ def gaussian_kl(mu: Tensor, log_var: Tensor, other_mu: Tensor, other_log_var: Te
     """KL(N(mu, exp(log_var)) || N(other_mu, exp(other_log_var))) of each dimension, in nats."""
     scaled = (log_var.exp() + (mu - other_mu).square()) / other_log_var.exp()
     return 0.5 * (other_log_var - log_var + scaled - 1)
+
+
+def _call(network: nn.Module, rows: Tensor) -> Any:
+    """A call that does not update buffers, such as the running statistics of a BatchNorm."""
+    buffers = {name: value.clone() for name, value in network.named_buffers()}
+    return torch.func.functional_call(network, buffers, rows) if buffers else network(rows)
 
 
 def kl_weight(model: Any) -> float:
@@ -61,11 +67,12 @@ def weigh_pairs(
     weights = torch.ones_like(both[:, 0])
     shared = torch.zeros_like(weights, dtype=torch.bool)
     parts = partitions.split(both)
+    whole = gate.all(dim=1) & (len(partitions.names) > 1)  # self pairs without a rest
     for column, name in zip(gate.T, partitions.names, strict=True):
         if name in partitions.rest:
             continue
         distance = parts[name].sum(dim=1)
-        of_kind = column & (distance > 0)  # a self pair has none
+        of_kind = column & ~whole & (distance > 0)  # an image and itself have none
         typical = torch.where(of_kind, distance, torch.nan).nanquantile(_TYPICAL)
         weight = 1 / (1 + (distance / (_TOLERATED * typical)).pow(4))
         weights = torch.where(of_kind, torch.minimum(weights, weight), weights)
@@ -80,20 +87,23 @@ def swap_divergence(
     z: Tensor,  # (N, L)
     mu: Tensor,  # (N, L)
     log_var: Tensor,  # (N, L)
-    rows: int,
 ) -> Tensor:  # ()
     """How far the posterior of the rest moves when the labelled codes are exchanged.
 
-    The first images are decoded with the labelled codes of other images, without gradient, and
-    encoded again: the mean of KL(q(z_rest | x) || q(z_rest | decoded)), whose gradient reaches
-    the encoder through the rest of the second encoding only.
+    A third of the inputs of N / 2 > 1 pairs are decoded with the labelled codes of other images,
+    without gradient, and encoded again: the mean of KL(q(z_rest | x) || q(z_rest | decoded)),
+    whose gradient reaches the encoder through the rest of the second encoding only.
     """
+    pairs = len(z) // 2
+    rows = max(2, pairs // 3)
     with torch.no_grad():
         mixed = z
         for k, name in enumerate(partitions.labelled):
-            mixed = partitions.exchange(mixed, z.roll(-(k + 1) * rows, 0), name)
-        decoded = model.decoder(mixed[:rows])["reconstruction"]
-    again = model.encoder(decoded)
+            shift = (k + 1) * rows
+            shift += shift % pairs == 0  # else the codes of the image itself or its partner
+            mixed = partitions.exchange(mixed, z.roll(-shift, 0), name)
+        decoded = _call(model.decoder, mixed[:rows])["reconstruction"]
+    again = _call(model.encoder, decoded)
     own = mu[:rows].detach(), log_var[:rows].detach()
     moved = gaussian_kl(*own, again["embedding"], again["log_covariance"])
     return sum_over(moved, partitions, partitions.rest).mean()

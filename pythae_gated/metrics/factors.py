@@ -151,7 +151,7 @@ def as_columns(factors: Factors, rows: int) -> dict[str, Any]:
         {'0': array([1, 2, 3]), '1': array([5, 6, 7])}
     """
     if hasattr(factors, "items") and getattr(factors, "ndim", 2) == 2:
-        columns = dict(factors.items())  # of a mapping or a data frame
+        columns = {str(name): values for name, values in factors.items()}  # or a data frame's
     else:
         # A list keeps its objects, so that None and NaN do not become strings.
         kept = np.array(factors, dtype=object) if isinstance(factors, (list, tuple)) else factors

@@ -175,16 +175,45 @@ def test_after_an_interruption_the_next_training_starts_anew(model, tmp_path):
     assert model.regularizer_scale == 1.0
 
 
+def test_after_a_training_that_could_not_begin(model, tmp_path, monkeypatch):
+    class Refuse(TrainingCallback):
+        def on_train_begin(self, training_config, **kwargs):
+            raise ValueError("refused")
+
+    before = dict(torch_optimizer._global_optimizer_pre_hooks)
+    schedule = GatedSchedule(decay=1 / 2, finish=0)
+    with pytest.raises(ValueError, match="refused"):
+        make_trainer(model, [schedule, Refuse()], tmp_path).train()
+    rates = note_rates(monkeypatch)
+    for each in (schedule, GatedSchedule(decay=1 / 2, finish=0)):
+        rates.clear()
+        make_trainer(model, [each], tmp_path, epochs=2, learning_rate=0.01).train()
+        assert rates == pytest.approx([0.01 * min(1, (8 - step) / 4) for step in range(8)])
+    assert dict(torch_optimizer._global_optimizer_pre_hooks) == before
+
+
+def test_an_optimizer_that_steps_every_second_batch(model, tmp_path, monkeypatch):
+    rates = note_rates(monkeypatch)
+    trainer = make_trainer(
+        model, [GatedSchedule(decay=1 / 2, finish=0)], tmp_path, epochs=2, learning_rate=0.01
+    )
+    take_step, steps = trainer._optimizers_step, iter(range(8))
+    trainer._optimizers_step = lambda output: take_step(output) if next(steps) % 2 else None
+    trainer.train()
+    assert rates == pytest.approx([0.01, 0.01, 0.01 * 3 / 4, 0.01 * 1 / 4])
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_the_loss_is_the_reconstructions_while_the_decoder_is_alone(name):
     model, images = make(name), torch.from_numpy(IMAGES)
-    model.decoder_only = True
-    losses = []
-    pair = {"data": images[:10], "target": images[10:]}
-    for inputs in (pair, {"data": images}):
+    pair = {"data": images[:24], "target": images[24:]}
+    outputs = []
+    for alone, inputs in ((True, pair), (True, {"data": images}), (False, {"data": images})):
+        model.decoder_only = alone
         torch.manual_seed(0)
-        losses.append(model(inputs))
-    assert losses[0].loss == losses[1].recon_loss < losses[1].loss
+        outputs.append(model(inputs))
+    pairs, plain, whole = outputs
+    assert pairs.loss == plain.loss == whole.recon_loss < whole.loss
 
 
 @pytest.mark.parametrize("name", MODELS)

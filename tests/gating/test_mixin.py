@@ -245,6 +245,13 @@ class TestFromParent:
         model = GatedBetaVAE(make_config(rest=["identity"]))
         assert GatedBetaVAE.from_parent(model).partitions == model.partitions
 
+    def test_a_gated_model_keeps_its_scheme(self):
+        model = GatedBetaVAE(make_config(closed_partitions="input"))
+        kept = GatedBetaVAE.from_parent(model, partitions={"pose": 5})
+        assert kept.model_config.closed_partitions == "input"
+        changed = GatedBetaVAE.from_parent(model, closed_partitions="target")
+        assert changed.model_config.closed_partitions == "target"
+
     def test_an_unregistered_subclass_takes_the_config_of_its_base(self):
         class Trimmed(GatedBetaVAE):
             pass

@@ -1,11 +1,19 @@
 """The terms of pairs against the terms written out, and what they train."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from pythae.models import BetaVAE
 
 from pythae_gated import GatedBetaVAEConfig, GatedConfigMixin, Partitions
-from pythae_gated.gating.terms import gaussian_kl, kl_weight, scale_gradient, weigh_pairs
+from pythae_gated.gating.terms import (
+    gaussian_kl,
+    kl_weight,
+    scale_gradient,
+    swap_divergence,
+    weigh_pairs,
+)
 from tests.support.models import FIRST_SCHEME, MODELS, B, L, make, make_batch, run
 
 BETA = 2.5
@@ -67,9 +75,9 @@ def test_the_kl_of_labelled_partitions_has_a_weight_of_its_own():
 
 
 def swapped(model, batch):
-    """The first third of x, decoded with the labelled codes of others; and its own posterior."""
+    """Two images, decoded with the labelled codes of others; and the posterior of all."""
     images = torch.cat([batch["data"], batch["target"]])
-    own, rows = posterior(model, images), B // 3
+    own, rows = posterior(model, images), 2
     torch.manual_seed(0)
     z = own.mean + own.stddev * torch.randn(2 * B, L)
     mixed = z.clone()
@@ -89,6 +97,69 @@ def test_swap_consistency_is_the_divergence_of_the_rest_after_a_swap():
     expected = torch.distributions.kl_divergence(first, second).sum(1).mean().item()
     term = loss_of(model, batch) - loss_of(without, batch)
     assert term.item() == pytest.approx(2 * BETA * expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("pairs", [2, 3, 4, 6, 9, 48])
+def test_a_swap_takes_each_labelled_code_from_another_pair(pairs):
+    names = [f"p{k}" for k in range(7)]
+    partitions = Partitions(dict.fromkeys(names, 1), ["p6"])
+    decoded = []
+
+    def decode(z):
+        decoded.append(z)
+        return {"reconstruction": z}
+
+    def encode(x):
+        return {"embedding": x, "log_covariance": torch.zeros_like(x)}
+
+    model = SimpleNamespace(decoder=Untracked(decode), encoder=Untracked(encode))
+    pair = torch.arange(pairs).repeat(2)[:, None].expand(2 * pairs, 7).float()
+    swap_divergence(model, partitions, pair, pair, torch.zeros_like(pair))
+    (mixed,) = decoded
+    own = pair[: len(mixed), 6:]
+    assert torch.equal(mixed[:, 6:], own)
+    assert (mixed[:, :6] != own).all()
+
+
+class Untracked(torch.nn.Module):
+    """A function as a network without buffers."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.forward = function
+
+
+def test_a_single_pair_has_no_swap():
+    model, without = only(swap_consistency=2.0)
+    batch = {key: value[:1] for key, value in make_batch().items()}
+    assert loss_of(model, batch) == loss_of(without, batch)
+
+
+@pytest.mark.parametrize("pairs", [2, 3, 5])
+def test_a_batch_norm_is_updated_by_the_images_only(pairs):
+    batch = {key: value[:pairs] for key, value in make_batch().items()}
+    models = only(swap_consistency=2.0)
+    for model in models:
+        torch.manual_seed(0)
+        layer = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.BatchNorm1d(16))
+        model.encoder = Normalised(layer, model.encoder)
+        model.decoder = Normalised(torch.nn.BatchNorm1d(L), model.decoder)
+        model.train()
+    losses = [loss_of(model, batch) for model in models]
+    assert losses[0] > losses[1]
+    for own, other in zip(models[0].buffers(), models[1].buffers(), strict=True):
+        assert torch.equal(own, other)
+
+
+class Normalised(torch.nn.Module):
+    """A network after another layer."""
+
+    def __init__(self, layer, network):
+        super().__init__()
+        self.layer, self.network = layer, network
+
+    def forward(self, rows):
+        return self.network(self.layer(rows))
 
 
 def gradients_of_the_term(model, without, batch):
@@ -140,6 +211,14 @@ def test_agreement_and_the_labelled_kl_train_open_partitions_only(name):
 )
 def test_terms_are_weighted_like_the_parents_kl(name, options, weight):
     assert kl_weight(make(name, **options)) == weight
+
+
+def test_the_kl_of_a_capacity_is_not_weighted_by_partition():
+    losses = [
+        loss_of(make("GatedDisentangledBetaVAE", labelled_kl=weight), make_batch())
+        for weight in (0.3, 1.0)
+    ]
+    assert losses[0] == losses[1]
 
 
 def test_terms_follow_a_beta_that_changes_during_training():
@@ -195,6 +274,16 @@ def test_pairs_that_differ_far_more_than_others_have_a_small_weight():
     assert (weights[30:] == 1).all()
 
 
+def test_augmented_self_pairs_without_a_rest_do_not_make_others_look_wrong():
+    partitions = Partitions({"pose": 1, "person": 1})
+    gate = torch.zeros(32, 2, dtype=torch.bool)
+    gate[:10, 0] = gate[10:20, 1] = True
+    gate[20:] = True  # self pairs
+    divergences = torch.ones(64, 2)
+    divergences[20:32] = divergences[52:] = 1e-3
+    assert torch.allclose(weigh_pairs(divergences, gate, partitions), torch.ones(32))
+
+
 def test_equal_pairs_have_equal_weights_and_self_pairs_alone_have_weight_1():
     gate = torch.tensor([[True, False, False]]).expand(8, 3)
     assert torch.allclose(weigh_pairs(torch.ones(16, 3), gate, PARTITIONS), torch.ones(8))
@@ -247,12 +336,16 @@ def test_scale_gradient_keeps_the_value():
     assert value.grad.tolist() == [[0.0, 0.0], [0.5, 0.5], [2.0, 2.0]]
 
 
-def test_the_regularizer_scale_acts_like_a_smaller_beta():
-    model = make("GatedBetaVAE", rest=["identity"])
-    weak = make("GatedBetaVAE", rest=["identity"], beta=BETA / 4)
+@pytest.mark.parametrize("closed", ["target", "input"])
+@pytest.mark.parametrize("has_pairs", [True, False])
+def test_the_regularizer_scale_acts_like_a_smaller_beta(closed, has_pairs):
+    options = {"rest": ["identity"], "closed_partitions": closed}
+    model = make("GatedBetaVAE", **options)
+    weak = make("GatedBetaVAE", **options, beta=BETA / 4)
     model.regularizer_scale = 0.25
-    output, grads, _ = run(model, make_batch())
-    weak_output, expected, _ = run(weak, make_batch())
+    batch = make_batch() if has_pairs else {"data": make_batch()["data"]}
+    output, grads, _ = run(model, batch)
+    weak_output, expected, _ = run(weak, batch)
     assert output.loss > weak_output.loss  # it is reported at the full beta
     for key in grads:
         assert torch.allclose(grads[key], expected[key], rtol=1e-4, atol=1e-6), key
@@ -266,6 +359,8 @@ def test_a_decoder_that_is_trained_alone_gets_plain_images():
     torch.manual_seed(0)
     both = torch.cat([batch["data"], batch["target"]])
     assert loss == model({"data": both}).recon_loss
+    output = model(batch)
+    assert len(output.z) == len(output.recon_x) == B
     model.eval()
     torch.manual_seed(0)
     output = model(batch)

@@ -104,6 +104,12 @@ def test_a_data_frame_names_its_columns():
     assert yaw.known.tolist() == [True, True, False]
 
 
+def test_a_data_frame_without_names_has_those_of_an_array():
+    table = np.array([[1, 5], [2, 6], [1, 5]])
+    first, second = as_factors(pd.DataFrame(table), rows=3)
+    assert [first.name, second.name] == [each.name for each in as_factors(table, rows=3)]
+
+
 def test_sides_of_unlike_types_are_refused():
     codes = np.random.default_rng(0).normal(size=(40, 2))
     person = np.arange(40) % 2
