@@ -1,8 +1,8 @@
 """Predict a factor of unlabelled images from its partition, and list the labels that look wrong.
 
-Both are a logistic regression on codes of the factor's partition. Tried on labels whose truth is
-known: part of them is hidden from one model, and some are replaced in those of another. The
-figures are for each seed; "pixels" is the same classifier without a model:
+Both use a logistic regression on codes of the factor's partition. They are tested on known labels:
+one model is trained with part of them hidden, another one with some of them replaced. Figures are
+printed for each seed; "pixels" is the same classifier on the images themselves:
 
     python examples/labels.py
     python examples/labels.py --data FILE --factors NAME NAME --steps 3600

@@ -4,8 +4,8 @@
 
 FILE is an npz with images (N, 1, 32, 32) uint8 (log-mel spectrograms), f_digit and f_speaker (N,),
 made from the Free Spoken Digit Dataset (Zohar Jackson and others, CC BY-SA 4.0). Of all speakers
-but one, a fifth of the recordings is held out. All recordings of the last speaker are held out as
-well: can their digits be predicted, and which swaps work?
+but one, a fifth of the recordings is held out. All recordings of one speaker, theo, are held out
+as well: can their digits be predicted, and which swaps work?
 """
 
 import numpy as np
@@ -43,7 +43,7 @@ def main() -> dict[str, Evaluation]:
     model = models[1]
     print(f"\n{UNHEARD.upper()}, WHOM THE MODEL HAS NEVER HEARD")
     print(predict_digits(model, training, new))
-    print(judge_swaps(model, images, factors, test, new))
+    print(evaluate_swaps(model, images, factors, test, new))
     columns = new[0][:: len(new[0]) // 8][:8]
     for name, values in test[1].items():
         _, first = np.unique(values, return_index=True)
@@ -70,7 +70,7 @@ def predict_digits(
     return "\n".join(lines)
 
 
-def judge_swaps(
+def evaluate_swaps(
     model: GatedBetaVAE,
     images: np.ndarray,
     factors: dict[str, np.ndarray],
@@ -79,15 +79,15 @@ def judge_swaps(
 ) -> str:
     """How often swapped spectrograms have the digit and speaker that they should have.
 
-    The judges are support vector machines on the pixels of every second recording, the new
-    speaker's included; reconstructions show how well they judge.
+    The classifiers are support vector machines on the pixels of every second recording, the new
+    speaker's included; reconstructions show how well they do.
     """
     rng = np.random.default_rng(0)
-    judges = {
+    classifiers = {
         name: SVC(C=10).fit(images[::2].reshape(len(images[::2]), -1), values[::2])
         for name, values in factors.items()
     }
-    lines = ["judged by a classifier of spectrograms      digit  speaker  are those expected"]
+    lines = ["predicted by a classifier of spectrograms    digit  speaker  are those expected"]
     known = np.arange(len(test[0]))
     others = rng.integers(len(new[0]), size=len(known))
     shuffled = rng.permutation(known)
@@ -106,9 +106,10 @@ def judge_swaps(
     ):
         (kept_images, expected), (donor_images, given) = at[kept], at[donor]
         decoded = model.swap(kept_images, donor_images, partition).flatten(1).cpu()
-        expected = {name: (given if name == partition else expected)[name] for name in judges}
+        expected = {name: (given if name == partition else expected)[name] for name in classifiers}
         digit, speaker = (
-            np.mean(judge.predict(decoded) == expected[name]) for name, judge in judges.items()
+            np.mean(classifier.predict(decoded) == expected[name])
+            for name, classifier in classifiers.items()
         )
         what = "reconstruction" if kept == donor else f"{partition} of {donor} speaker"
         lines.append(f"  {kept:6} speaker, {what:26} {digit:.2f}     {speaker:.2f}")

@@ -21,7 +21,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 def select(lines: list[dict[str, Any]], **values: Any) -> list[dict[str, Any]]:
     """The lines with these values."""
-    return [line for line in lines if all(line[key] == value for key, value in values.items())]
+    return [line for line in lines if all(line.get(key) == value for key, value in values.items())]
 
 
 def by_setting(lines: list[dict[str, Any]]) -> list[tuple[str, float, list[dict[str, Any]]]]:
