@@ -86,8 +86,12 @@ def _bars(panels: dict[str, dict[str, list[Line]]]) -> Any:
             )  # fmt: skip
         ticks = [name.replace(" of ", "\nof ") for name in names]
         axes.set(title=title, ylim=(0, 1.05), xticks=range(len(names)), xticklabels=ticks)
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4)
+    entries = {
+        label: bars
+        for axes in grid[0]
+        for bars, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=4)
     return figure
 
 
