@@ -23,6 +23,7 @@ from torch import Tensor, nn
 __all__ = ["ConvDecoder", "ConvEncoder", "MLPDecoder", "MLPEncoder"]
 
 _SMALLEST = 4  # pixels a side, below which images are not halved by default
+_DEEPEST = 3  # convolutions by default: with more, the signal is too weak and VAEs collapse
 
 
 class _Encoder(BaseEncoder):
@@ -65,7 +66,7 @@ class ConvEncoder(_Encoder):
     Args:
         input_dim: (C, H, W), square or oblong.
         latent_dim: L.
-        channels: Channels of each convolution, which halves both sides. Default: 16, then 32, as
+        channels: Channels of each convolution, which halves both sides. Default: 16, 32, 32, as
             long as both sides are even and larger than 4.
         hidden: Units of the hidden layer.
 
@@ -163,7 +164,7 @@ def _plan(
     if len(input_dim) != 3:
         raise ValueError(f"input_dim is {tuple(input_dim)}: expected (C, H, W), or use an MLP")
     sides, n = input_dim[1:], 0
-    while channels is None and all(s % 2 ** (n + 1) == 0 and s >> n > _SMALLEST for s in sides):
+    while n < _DEEPEST and all(s % 2 ** (n + 1) == 0 and s >> n > _SMALLEST for s in sides):
         n += 1
     widths = [16, *[32] * (n - 1)][:n] if channels is None else list(channels)
     if not widths or any(side % 2 ** len(widths) for side in sides):

@@ -5,6 +5,7 @@ import pytest
 import torch
 from pythae.models import AutoModel, BetaVAE, BetaVAEConfig
 
+from pythae_gated.datasets import make_faces, mean_and_beta
 from pythae_gated.networks import ConvDecoder, ConvEncoder, MLPDecoder, MLPEncoder
 
 L = 5
@@ -21,12 +22,33 @@ def test_images_of_many_shapes_are_reconstructed_in_their_shape(input_dim):
     assert ConvDecoder(input_dim, L)(encoded.embedding).reconstruction.shape == x.shape
 
 
-def test_images_are_halved_down_to_four_pixels():
-    shapes = [tuple(p.shape) for p in ConvEncoder((3, 64, 64), L).features.parameters()]
-    assert [shape[:2] for shape in shapes if len(shape) == 4] == [
-        (16, 3), (32, 16), (32, 32), (32, 32)
-    ]  # fmt: skip
-    assert (128, 32 * 4 * 4) in shapes
+@pytest.mark.parametrize(
+    ("side", "widths", "last"), [(16, [16, 32], 4), (32, [16, 32, 32], 4), (64, [16, 32, 32], 8)]
+)
+def test_images_are_halved_up_to_three_times_down_to_four_pixels(side, widths, last):
+    shapes = [tuple(p.shape) for p in ConvEncoder((3, side, side), L).features.parameters()]
+    assert [shape[0] for shape in shapes if len(shape) == 4] == widths
+    assert (128, widths[-1] * last**2) in shapes
+
+
+def test_larger_images_are_learnt_at_the_recommended_settings():
+    grey = torch.from_numpy(make_faces(512, image_size=64)[0] / np.float32(255))
+    images = grey.repeat(1, 3, 1, 1)
+    mean, beta = mean_and_beta(images)
+    shape = tuple(images.shape[1:])
+    torch.manual_seed(0)
+    networks = ConvEncoder(shape, 8), ConvDecoder(shape, 8, mean)
+    model = BetaVAE(BetaVAEConfig(shape, latent_dim=8), *networks)
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
+    for step in range(120):
+        model.beta = beta * step / 300  # a warm-up
+        output = model({"data": images[torch.randint(len(images), (32,))]})
+        optimizer.zero_grad()
+        output.loss.backward()
+        optimizer.step()
+    some = images[:128]
+    error, of_mean = ((model.reconstruct(some) - some).square().sum(), (some - mean).square().sum())
+    assert error < 0.8 * of_mean
 
 
 def test_channels_and_hidden_units_are_those_given():
