@@ -23,12 +23,17 @@ def test_images_of_many_shapes_are_reconstructed_in_their_shape(input_dim):
 
 
 @pytest.mark.parametrize(
-    ("side", "widths", "last"), [(16, [16, 32], 4), (32, [16, 32, 32], 4), (64, [16, 32, 32], 8)]
+    ("side", "convolutions", "last"),
+    [
+        (16, [(16, 3), (32, 16)], 4),
+        (32, [(16, 3), (32, 16), (32, 32)], 4),
+        (64, [(16, 3), (32, 16), (32, 32)], 8),
+    ],
 )
-def test_images_are_halved_up_to_three_times_down_to_four_pixels(side, widths, last):
+def test_images_are_halved_up_to_three_times_down_to_four_pixels(side, convolutions, last):
     shapes = [tuple(p.shape) for p in ConvEncoder((3, side, side), L).features.parameters()]
-    assert [shape[0] for shape in shapes if len(shape) == 4] == widths
-    assert (128, widths[-1] * last**2) in shapes
+    assert [shape[:2] for shape in shapes if len(shape) == 4] == convolutions
+    assert (128, 32 * last**2) in shapes
 
 
 def test_larger_images_are_learnt_at_the_recommended_settings():

@@ -65,6 +65,8 @@ def input_scheme(
 def scaled_loss(model: Any) -> Callable[..., Any]:
     """The parent's loss, with the gradients of all terms but the reconstruction scaled."""
     loss, scale = model.loss_function, model.regularizer_scale
+    if scale == 1:
+        return loss  # type: ignore[no-any-return]
 
     def scaled(recon_x: Tensor, x: Tensor, *codes: Any, **named: Any) -> Any:
         codes, named = _map_rows(codes, named, len(x), lambda a: terms.scale_gradient(a, scale))

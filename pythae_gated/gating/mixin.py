@@ -130,14 +130,11 @@ class GatedMixin(HubCardMixin, _Parent):
             TypeError: If the model is of another class.
             ValidationError: (pydantic) If the partitions do not fit.
         """
-        gating: dict[str, Any] = {}
-        if closed_partitions is not None:
-            gating["closed_partitions"] = closed_partitions
+        gating: dict[str, Any] = {"partitions": partitions, "closed_partitions": closed_partitions}
         if partitions is not None or rest is not None:
             gating["rest"] = rest if isinstance(rest, str) else list(rest or ())
-        if partitions is not None:
-            gating["partitions"] = partitions
-        gated: Self = gate_model(cls, GatedMixin, model, **gating)
+        given = {name: value for name, value in gating.items() if value is not None}
+        gated: Self = gate_model(cls, GatedMixin, model, **given)
         return gated
 
     def forward(self, inputs: Mapping[str, Any], **kwargs: Any) -> Any:
@@ -161,13 +158,12 @@ class GatedMixin(HubCardMixin, _Parent):
             self._data_seen = True
             warn_about_data(self, partitions, inputs["data"], has_pairs)
         if self.decoder_only:
+            n = len(inputs["data"])
             if self.training and target is not None:  # as many images as in other steps
                 inputs = {**inputs, "data": torch.cat([inputs["data"], target])}
             output = super().forward(inputs, **kwargs)
             output["loss"] = output.get("recon_loss", output["loss"])
-            if target is not None:
-                output["recon_x"] = output["recon_x"][: len(target)]
-                output["z"] = output["z"][: len(target)]
+            output["recon_x"], output["z"] = output["recon_x"][:n], output["z"][:n]
             return output
         if not has_pairs:
             if self.regularizer_scale == 1:
