@@ -21,8 +21,8 @@ from study_parts.groups import (
 )
 
 COLOURS = {
-    "ungated": "#b0b0b0", "0.1": "#e0a060", "gated": "#2a6fb0", "group": "#9467bd",
-    "ada": "#2ca02c", "supervised": "#bcbd22", "lord": "#d62728",
+    "ungated": "#b0b0b0", "decay": "#7f7f7f", "0.1": "#e0a060", "gated": "#2a6fb0",
+    "group": "#9467bd", "ada": "#2ca02c", "supervised": "#bcbd22", "lord": "#d62728",
 }  # fmt: skip
 
 

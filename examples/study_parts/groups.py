@@ -18,6 +18,7 @@ Column: TypeAlias = Callable[[Line], float]
 BACKBONES = {"beta": "beta-VAE", "info": "InfoVAE", "dip": "DIP-VAE-II"}
 SCHEMES = {
     "ungated": "ungated",
+    "decay": "ungated, falling learning rate",
     "0.1": "gated, version 0.1",
     "gated": "gated",
     "robust": "gated, `robust_pairs`",

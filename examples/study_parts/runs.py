@@ -121,6 +121,8 @@ def main_runs(extent: Extent) -> Iterable[Run]:
         for name in extent.names:
             for scheme in _schemes(extent, seed):
                 yield Run("main", name, scheme, seed=seed)
+            if seed in extent.few_seeds:
+                yield Run("main", name, "decay", seed=seed)
         if seed in extent.few_seeds:
             for name in extent.wrong_on:
                 for wrong in (0.0, *extent.wrongs):

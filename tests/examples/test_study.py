@@ -30,6 +30,7 @@ from study_parts.runs import (
     grid_runs,
     main_runs,
 )
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from pythae_gated import Partitions
 from pythae_gated.networks import ConvDecoder
@@ -187,7 +188,7 @@ def test_the_plan_contains_each_run_once():
     multiples = {("faces", name): 0.2 for name in COMPETITORS}
     runs = [*main_runs(WHOLE), *grid_runs(WHOLE), *competitor_runs(WHOLE, multiples)]
     assert len(runs) == len(set(runs))
-    assert len([run for run in runs if run.part == "main"]) == (5 + 2) * (2 * 5 + 3)
+    assert len([run for run in runs if run.part == "main"]) == (5 + 2) * (2 * 5 + 3) + 5 * 3
     assert len([run for run in runs if run.part == "input"]) == 5 * 3
     assert len([run for run in runs if run.part == "large"]) == 3 * 2
     assert not {run.seed for run in runs if run.part == "grid"} & set(WHOLE.seeds)
@@ -322,6 +323,20 @@ def test_all_models_decode_the_same_number_of_images(scheme, faces, monkeypatch)
     sanity_checks = 2 if scheme == "lord" else 1  # of Pythae, on a first batch
     assert decoded.count(64) - sanity_checks == SMALL.steps
     assert all(torch.isfinite(each).all() for each in model.parameters())
+
+
+@pytest.mark.parametrize(("scheme", "last"), [("ungated", 1), ("decay", 0.5)])
+def test_the_learning_rate_falls_only_where_the_scheme_says_so(scheme, last, faces):
+    rates = []
+    hook = register_optimizer_step_pre_hook(
+        lambda optimizer, *_: rates.append(optimizer.param_groups[0]["lr"])
+    )
+    try:
+        fit(Run("main", "faces", scheme), SMALL, faces, faces.all)
+    finally:
+        hook.remove()
+    full = SMALL.learning_rate  # in the first of two epochs of two steps; a cosine to zero
+    assert rates == pytest.approx([full, full, last * full, last * full])
 
 
 @pytest.mark.filterwarnings(UNIQUE_LABELS)
