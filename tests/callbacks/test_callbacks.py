@@ -2,6 +2,7 @@ import json
 import math
 import sys
 from datetime import datetime
+from functools import partial
 from importlib.machinery import ModuleSpec
 from unittest.mock import MagicMock
 
@@ -38,13 +39,22 @@ from pythae_gated import (
     Partitions,
 )
 from pythae_gated.callbacks import EvaluationCallback, KLWarmup
-from pythae_gated.metrics import evaluate
+from pythae_gated.metrics import evaluate, factor_vae_score, forests
 from tests.support.models import FIRST_SCHEME
 
 N = 48
 IMAGES = np.random.default_rng(0).random((N, 1, 4, 4), dtype=np.float32)
 FACTORS = {"pose": np.arange(N) % 2, "light": IMAGES.mean(axis=(1, 2, 3))}
 PARTITIONS = {"view": 2, "rest": 3}
+
+
+@pytest.fixture(autouse=True)
+def quick_metrics(monkeypatch):
+    """Small forests and few votes: when and where results are written does not depend on them."""
+    monkeypatch.setitem(forests.FOREST, "n_estimators", 5)
+    few = partial(factor_vae_score, n_train=200, n_test=100)
+    module = sys.modules["pythae_gated.metrics.evaluate"]  # the package has the function
+    monkeypatch.setattr(module, "factor_vae_score", few)
 
 
 class Watch(TrainingCallback):
