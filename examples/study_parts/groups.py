@@ -98,12 +98,15 @@ def factors_at(lines: Sequence[Line], place: str, codes: str = "sample") -> dict
     return {factor: float(np.mean(values)) for factor, values in found.items()}
 
 
+def pair_by_seed(lines: Sequence[Line], others: Sequence[Line]) -> list[tuple[Line, Line]]:
+    """The lines of two groups that have the same seed, hence the same held-out images."""
+    at = {line["run"]["seed"]: line for line in others}
+    return [(line, at[seed]) for line in lines if (seed := line["run"]["seed"]) in at]
+
+
 def relative_error(lines: Sequence[Line], ungated: Sequence[Line]) -> float:
     """The mean over the seeds that both have of the ratio of errors."""
-    errors = {line["run"]["seed"]: line["error"] for line in ungated}
-    ratios = [
-        line["error"] / errors[seed] for line in lines if (seed := line["run"]["seed"]) in errors
-    ]
+    ratios = [line["error"] / other["error"] for line, other in pair_by_seed(lines, ungated)]
     return fmean(ratios) if ratios else np.nan
 
 

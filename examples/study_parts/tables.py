@@ -22,6 +22,7 @@ from study_parts.groups import (
     interval,
     lines_of,
     of_part,
+    pair_by_seed,
     relative_error,
 )
 from study_parts.runs import Run
@@ -128,6 +129,19 @@ def model_table(groups: Groups, part: str = "main", data: str = "faces") -> str:
         rows.append(
             [name, str(len(lines)), *figures(lines), _times(lines, ungated), _minutes(lines)]
         )
+    return as_markdown(rows)
+
+
+def gain_table(groups: Groups) -> str:
+    """Faces: the difference between gated and ungated models of the same seed."""
+    rows = [["gated minus ungated", *SCORES, "active units, ungated", "gated"]]
+    for run, gated in of_part(groups, "main", data="faces", scheme="gated").items():
+        ungated = lines_of(groups, "main", data="faces", backbone=run.backbone, scheme="ungated")
+        pairs = pair_by_seed(gated, ungated)
+        if pairs:
+            gains = [[get(line) - get(other) for line, other in pairs] for get in FIGURES.values()]
+            active = [figures(lines, [column("active")])[0] for lines in (ungated, gated)]
+            rows.append([BACKBONES[run.backbone], *map(format_interval, gains), *active])
     return as_markdown(rows)
 
 
@@ -254,6 +268,7 @@ def grid_table(groups: Groups) -> str:
 TABLES: dict[str, Callable[[Groups], str]] = {
     "glance": glance_table,
     "models": model_table,
+    "gains": gain_table,
     "large": partial(model_table, part="large", data=LARGE),
     "data": data_table,
     "labels": label_table,

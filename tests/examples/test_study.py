@@ -113,6 +113,20 @@ def test_errors_are_compared_seed_by_seed():
     assert np.isnan(groups.relative_error(lines(2.0), []))
 
 
+def test_gains_are_differences_of_models_of_one_seed():
+    lines = [
+        make_line(Run("main", "faces", scheme, seed=seed), D=d, active=units)
+        for scheme, seed, d, units in [
+            ("ungated", 0, 0.2, 9), ("gated", 0, 0.6, 12), ("ungated", 1, 0.4, 8),
+            ("gated", 1, 0.8, 12), ("gated", 2, 0.1, 12),
+        ]
+    ]  # fmt: skip
+    _, _, row = tables.gain_table(groups.group(lines)).splitlines()
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[:2] == ["beta-VAE", "0.40 ± 0.00"]
+    assert cells[-2:] == ["8.50 ± 6.35", "12.00 ± 0.00"]
+
+
 def test_a_torn_last_line_is_removed_and_its_run_repeated(tmp_path, monkeypatch):
     first, *others = main_runs(TINY)
     path = tmp_path / "study.jsonl"
