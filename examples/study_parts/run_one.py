@@ -171,8 +171,6 @@ def _rounded(value: Any) -> Any:
 
 def draw_swaps(model: Any, data: DataSet, test: Part, path: Path) -> None:
     """Ten held-out images, with the first labelled partition of up to six that differ in it."""
-    if test.images.ndim != 4:
-        return
     partition, (factor, *_) = next(iter(data.labelled.items()))
     columns = test.images[np.linspace(0, len(test.images) - 1, 10).astype(int)]
     rows = test.images[one_of_each(test.factors[factor])[:6]]
