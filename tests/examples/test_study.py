@@ -168,7 +168,7 @@ def test_results_with_other_settings_are_refused(tmp_path):
         Lines(path, Settings())
 
 
-@pytest.mark.nightly
+@pytest.mark.slow
 def test_a_killed_study_resumes(tmp_path):
     def start():
         command = [sys.executable, study.__file__, "--tiny", "--output", str(tmp_path)]
