@@ -118,7 +118,7 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def competitors(groups: Groups, name: str) -> dict[str, list[Line]]:
-    """Scheme -> lines on a data set: ungated, version 0.1, gated, and competitors."""
+    """Scheme -> lines on a data set: ungated (two rates), version 0.1, gated, and competitors."""
     found = {}
     for part in ("main", "competitors"):
         for run, lines in of_part(groups, part, data=name, backbone="beta").items():

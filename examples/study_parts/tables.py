@@ -121,7 +121,7 @@ def glance_table(groups: Groups) -> str:
 
 
 def model_table(groups: Groups, part: str = "main", data: str = "faces") -> str:
-    """Faces: each backbone ungated, with the loss of version 0.1, and gated."""
+    """Faces: each backbone ungated, also with a falling rate, of version 0.1, and gated."""
     rows = [["", "runs", *SCORES, "error relative to ungated", "minutes (median)"]]
     for run, lines in of_part(groups, part, data=data).items():
         ungated = lines_of(groups, part, data=data, backbone=run.backbone, scheme="ungated")
@@ -140,8 +140,8 @@ def gain_table(groups: Groups) -> str:
         pairs = pair_by_seed(gated, ungated)
         if pairs:
             gains = [[get(line) - get(other) for line, other in pairs] for get in FIGURES.values()]
-            active = [figures(lines, [column("active")])[0] for lines in (ungated, gated)]
-            rows.append([BACKBONES[run.backbone], *map(format_interval, gains), *active])
+            active = [[line["active"] for line in lines] for lines in zip(*pairs, strict=True)]
+            rows.append([BACKBONES[run.backbone], *map(format_interval, [*gains, *active[::-1]])])
     return as_markdown(rows)
 
 

@@ -26,11 +26,12 @@ def select(lines: list[dict[str, Any]], **values: Any) -> list[dict[str, Any]]:
 
 def by_setting(lines: list[dict[str, Any]]) -> list[tuple[str, float, list[dict[str, Any]]]]:
     """Data set, value of the setting, and its lines; a beta of 1, value 0, comes last."""
-    found = {(line["data"], line["value"], line["vary"] == "beta") for line in lines}
+    found = {(line["data"], line["value"]) for line in lines}
+    is_beta = any(line["vary"] == "beta" for line in lines)
     return [
         (name, value, select(lines, data=name, value=value))
-        for name, value, _ in sorted(
-            found, key=lambda each: (NAMES.index(each[0]), each[2] and not each[1], each[1])
+        for name, value in sorted(
+            found, key=lambda each: (NAMES.index(each[0]), is_beta and each[1] == 0, each[1])
         )
     ]
 

@@ -2,7 +2,6 @@ import json
 import math
 import sys
 from datetime import datetime
-from functools import partial
 from importlib.machinery import ModuleSpec
 from unittest.mock import MagicMock
 
@@ -39,8 +38,9 @@ from pythae_gated import (
     Partitions,
 )
 from pythae_gated.callbacks import EvaluationCallback, KLWarmup
-from pythae_gated.metrics import evaluate, factor_vae_score, forests
+from pythae_gated.metrics import evaluate, forests
 from tests.support.models import FIRST_SCHEME
+from tests.support.votes import use_few_votes
 
 N = 48
 IMAGES = np.random.default_rng(0).random((N, 1, 4, 4), dtype=np.float32)
@@ -52,9 +52,7 @@ PARTITIONS = {"view": 2, "rest": 3}
 def quick_metrics(monkeypatch):
     """Small forests and few votes: when and where results are written does not depend on them."""
     monkeypatch.setitem(forests.FOREST, "n_estimators", 5)
-    few = partial(factor_vae_score, n_train=200, n_test=100)
-    module = sys.modules["pythae_gated.metrics.evaluate"]  # the package has the function
-    monkeypatch.setattr(module, "factor_vae_score", few)
+    use_few_votes(monkeypatch)
 
 
 class Watch(TrainingCallback):

@@ -1,8 +1,6 @@
 import dataclasses
 import json
 import re
-import sys
-from functools import partial
 
 import numpy as np
 import pytest
@@ -24,6 +22,7 @@ from pythae_gated.metrics import (
 )
 from pythae_gated.partitions import Partitions
 from tests.support.pixels import make_pixel_vae
+from tests.support.votes import use_few_votes
 
 SIZES = {"pose": 2, "person": 2}
 LOG_VAR = -4.0
@@ -52,11 +51,8 @@ class PixelDecoder(BaseDecoder):
 
 @pytest.fixture(autouse=True)
 def few_votes(request, monkeypatch):
-    """Votes of the FactorVAE score take most of the time, and one class looks at that score."""
     if request.cls is not TestOtherMetrics:
-        few = partial(factor_vae_score, n_train=200, n_test=100)
-        module = sys.modules["pythae_gated.metrics.evaluate"]  # the package has the function
-        monkeypatch.setattr(module, "factor_vae_score", few)
+        use_few_votes(monkeypatch)
 
 
 @pytest.fixture

@@ -1,11 +1,9 @@
-import sys
-from functools import partial
-
 import numpy as np
 import pytest
 
-from pythae_gated.metrics import evaluate, factor_vae_score
+from pythae_gated.metrics import evaluate
 from tests.support.pixels import make_pixel_vae
+from tests.support.votes import use_few_votes
 
 SIZES = {"pose": 1, "person": 3}
 INTENDED = {"yaw": "pose", "age": "person"}
@@ -13,10 +11,7 @@ INTENDED = {"yaw": "pose", "age": "person"}
 
 @pytest.fixture(autouse=True)
 def few_votes(monkeypatch):
-    """Votes of the FactorVAE score take most of the time, and no test of reports needs them."""
-    few = partial(factor_vae_score, n_train=200, n_test=100)
-    module = sys.modules["pythae_gated.metrics.evaluate"]  # the package has the function
-    monkeypatch.setattr(module, "factor_vae_score", few)
+    use_few_votes(monkeypatch)
 
 
 @pytest.fixture
