@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from cmu_faces import one_of_each, save_swaps
 from pythae.data.datasets import BaseDataset
-from torch import Tensor
 from torch.utils.data import Subset
 from training import silence, train
 
@@ -60,11 +59,11 @@ def fit(
     training: Part,
     *,
     labels: Mapping[str, Any] | None = None,
-    transform: Callable[[Tensor], Tensor] | None = None,
+    make_pairs: Callable[..., PairedDataset] = PairedDataset,
 ) -> Any:
     """The run's model, trained so that all decode as many images, in total and per step.
 
-    `labels`, by partition, replace those of the run, and `transform` augments pairs.
+    `labels`, by partition, replace those of the run, and `make_pairs` the class of its pairs.
     """
     partitions = Partitions(data.sizes, ["rest"])
     if labels is None:
@@ -82,9 +81,7 @@ def fit(
     else:
         # As in version 0.1, unless the defaults are studied.
         weights = None if run.scheme in SCHEDULED else {"self": 1.0}
-        rows = PairedDataset(
-            training.images, partitions, labels, weights=weights, transform=transform
-        )
+        rows = make_pairs(training.images, partitions, labels, weights=weights)
     batch = settings.images // (2 if run.scheme in DECODES_PAIRS else 1)
     # Epochs of equal length on all data sets, as if those were repeated.
     steps = round(run.steps * settings.steps) // settings.epochs

@@ -121,8 +121,7 @@ class TargetScheme:
         scale = self._model.regularizer_scale
         if self._weights is not None:
             recon_x, scale = terms.scale_gradient(recon_x, self._weights), scale * self._weights
-        if self._weights is not None or scale != 1:
-            codes, kwargs = _map_rows(codes, kwargs, n, lambda a: terms.scale_gradient(a, scale))
+        codes, kwargs = _map_rows(codes, kwargs, n, lambda a: terms.scale_gradient(a, scale))
         if getattr(loss, "__func__", None) in _MEANS_OVER_IMAGES:
             return loss(recon_x, x, *codes, **kwargs)
 
@@ -139,17 +138,15 @@ class TargetScheme:
         weights = 1.0 if self._weights is None else self._weights
         if not partitions.labelled:
             return 0.0
-        total: Tensor = self._mu.new_zeros(())
+        labelled = torch.zeros_like(self._mu)
         if config.agreement:
-            shared = torch.where(self._mask, self._divergence, 0)
-            by_row = terms.sum_over(shared, partitions, partitions.labelled)
-            total = total + config.agreement * (weights * by_row).mean()
+            labelled = torch.where(self._mask, config.agreement * self._divergence, 0)
         # The weight of DisentangledBetaVAE's KL changes its sign at the capacity.
         if config.labelled_kl != 1 and not isinstance(self._model, DisentangledBetaVAE):
-            zeros = torch.zeros_like(self._mu)  # mean and log-variance of the prior
-            kl = terms.gaussian_kl(self._mu, self._log_var, zeros, zeros)
-            by_row = terms.sum_over(kl, partitions, partitions.labelled)
-            total = total + (config.labelled_kl - 1) * (weights * by_row).mean()
+            kl = terms.prior_kl(self._mu, self._log_var)
+            labelled = labelled + (config.labelled_kl - 1) * kl
+        by_row = terms.sum_over(labelled, partitions, partitions.labelled)
+        total = (weights * by_row).mean()
         if config.swap_consistency and partitions.rest and len(self._gate) > 1:
             codes = self._z, self._mu, self._log_var
             moved = terms.swap_divergence(self._model, partitions, *codes)

@@ -19,6 +19,11 @@ def gaussian_kl(mu: Tensor, log_var: Tensor, other_mu: Tensor, other_log_var: Te
     return 0.5 * (other_log_var - log_var + scaled - 1)
 
 
+def prior_kl(mu: Tensor, log_var: Tensor) -> Tensor:
+    """KL(N(mu, exp(log_var)) || N(0, 1)) of each dimension, in nats."""
+    return 0.5 * (log_var.exp() + mu.square() - log_var - 1)
+
+
 def _call(network: nn.Module, rows: Tensor) -> Any:
     """A call that does not update buffers, such as the running statistics of a BatchNorm."""
     buffers = {name: value.clone() for name, value in network.named_buffers()}
@@ -38,6 +43,8 @@ def scale_gradient(value: Tensor, scale: Tensor | float) -> Tensor:  # (N, ...) 
     """The same value, whose gradient is multiplied by a scale, (N,) or a number."""
     if isinstance(scale, Tensor):
         scale = scale.view(-1, *[1] * (value.ndim - 1))
+    elif scale == 1:
+        return value
     constant = value.detach()
     return constant + scale * (value - constant)
 
@@ -45,7 +52,7 @@ def scale_gradient(value: Tensor, scale: Tensor | float) -> Tensor:  # (N, ...) 
 def sum_over(values: Tensor, partitions: Partitions, names: Iterable[str]) -> Tensor:
     """Sums (N,) of values (N, L) over the dimensions of some partitions."""
     parts = partitions.split(values)
-    return torch.stack([parts[name].sum(dim=1) for name in names]).sum(dim=0)
+    return torch.cat([parts[name] for name in names], dim=1).sum(dim=1)
 
 
 def divergence(mu: Tensor, log_var: Tensor) -> Tensor:  # (2B, L), (2B, L) -> (2B, L)
@@ -97,11 +104,12 @@ def swap_divergence(
     pairs = len(z) // 2
     rows = max(2, pairs // 3)
     with torch.no_grad():
-        mixed = z
+        parts = partitions.split(z)
         for k, name in enumerate(partitions.labelled):
             shift = (k + 1) * rows
             shift += shift % pairs == 0  # else the codes of the image itself or its partner
-            mixed = partitions.exchange(mixed, z.roll(-shift, 0), name)
+            parts[name] = parts[name].roll(-shift, 0)
+        mixed = torch.cat([*parts.values()], dim=1)
         decoded = _call(model.decoder, mixed[:rows])["reconstruction"]
     again = _call(model.encoder, decoded)
     own = mu[:rows].detach(), log_var[:rows].detach()

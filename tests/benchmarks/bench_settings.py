@@ -8,9 +8,11 @@ finished runs are appended to a file and not repeated:
 
 Settings: `beta` (multiples of the rule beta = 0.005 times half the squared error of the mean
 image; 0 is a beta of 1), `size` of the labelled partitions, `steps`, `learning_rate`, `batch` (at
-as many pairs), `labels` (of each value of a factor; the other items are not labelled), and `shift`
+as many pairs), `labels` (of each value of a factor; the other items are not labelled), `shift`
 (pixels by which images are moved at random; for tables, tenths of the standard deviation of
-noise).
+noise), and `power` (items are drawn in proportion to this power of the number of items that have
+the same label: 0 as in `PairedDataset`, -1 all labels equally often, 1 all pairs equally often;
+with `--labels`, for every second value only).
 """
 
 import argparse
@@ -33,11 +35,13 @@ from study_parts.data import NAMES, Sources, load
 from study_parts.run_one import evaluate_model, fit
 from study_parts.runs import Run, Settings
 
+from pythae_gated import PairedDataset
 from pythae_gated.datasets import mean_and_beta
 from pythae_gated.datasets.images import BETA_RULE
+from pythae_gated.datasets.partners import Groups
 from tests.benchmarks.setting_tables import read, select, table_of_beta, table_of_settings
 
-SETTINGS = ("beta", "size", "steps", "learning_rate", "batch", "labels", "shift")
+SETTINGS = ("beta", "size", "steps", "learning_rate", "batch", "labels", "shift", "power")
 BATCH = 64
 
 
@@ -50,7 +54,7 @@ def run(
         data = replace(data, sizes={each: int(value) for each in data.labelled} | {
             "rest": data.sizes["rest"]
         })  # fmt: skip
-    settings, transform = Settings(steps=steps), None
+    settings, make_pairs = Settings(steps=steps), PairedDataset
     if setting == "steps":
         settings = replace(settings, steps=int(value))
     elif setting == "learning_rate":
@@ -59,28 +63,66 @@ def run(
         batch = int(value)
         settings = replace(settings, steps=steps * BATCH // batch, images=2 * batch)
     elif setting == "shift" and value:
-        transform = partial(move, pixels=int(value))
+        make_pairs = partial(PairedDataset, transform=partial(move, pixels=int(value)))
+    elif setting == "power":
+        make_pairs = partial(WeighedPairs, power=value)
     elif setting == "labels":
         labels = int(value)
     training, test, _ = data.split(seed)
     rule = mean_and_beta(training.images)[1]
     multiple = (value or 1 / rule) if setting == "beta" else 1.0
     given = None if labels is None else {
-        partition: keep_labels(training.factors[factor], labels, np.random.default_rng(seed))
+        partition: keep_labels(
+            training.factors[factor], labels, np.random.default_rng(seed),
+            every=2 if setting == "power" else 1,
+        )
         for partition, (factor,) in data.labelled.items()
     }  # fmt: skip
     chosen = Run("", name, "gated", multiple=multiple, seed=seed)
-    model = fit(chosen, settings, data, training, labels=given, transform=transform)
+    model = fit(chosen, settings, data, training, labels=given, make_pairs=make_pairs)
     found = {"mean_error": rule / BETA_RULE, "dimensions": sum(data.sizes.values())}
     return found | evaluate_model(model, seed, settings, data, training, test)
 
 
-def keep_labels(values: np.ndarray, number: int, rng: np.random.Generator) -> np.ma.MaskedArray:
-    """The labels (N, 1) of a number of items for each value; the others are masked."""
+def keep_labels(
+    values: np.ndarray, number: int, rng: np.random.Generator, every: int = 1
+) -> np.ma.MaskedArray:
+    """The labels (N, 1) of a number of items for every n-th value; the others are masked."""
     order = rng.permutation(len(values))
-    kept = [order[values[order] == value][:number] for value in np.unique(values)]
+    numbers = [None if k % every else number for k in range(len(np.unique(values)))]
+    kept = [
+        order[values[order] == value][:number]
+        for value, number in zip(np.unique(values), numbers, strict=True)
+    ]
     mask = ~np.isin(np.arange(len(values)), np.concatenate(kept))
     return np.ma.array(values, mask=mask)[:, None]
+
+
+class WeighedGroups(Groups):
+    """Groups whose items are all drawn by `sample`, by a power of the size of their group."""
+
+    def __init__(self, codes: np.ndarray, power: float) -> None:
+        super().__init__(codes)
+        sizes = np.unique(codes[self._members], return_inverse=True, return_counts=True)
+        weights = sizes[2][sizes[1]].astype(float) ** power
+        self._shares = weights / weights.sum()
+        self.has_partner = np.zeros_like(self.has_partner)  # so that `sample` replaces all items
+
+    def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw n items."""
+        return rng.choice(self._members, size=n, p=self._shares)
+
+
+class WeighedPairs(PairedDataset):
+    """Pairs from groups that are drawn by a power of their size."""
+
+    def __init__(self, *args: Any, power: float, **kwargs: Any) -> None:
+        self._power = power
+        super().__init__(*args, **kwargs)
+
+    def _setup(self, candidates: dict[str, Any], seed: int | None) -> None:
+        weighed = {name: WeighedGroups(c._codes, self._power) for name, c in candidates.items()}
+        super()._setup(weighed, seed)
 
 
 def move(images: Tensor, pixels: int) -> Tensor:
