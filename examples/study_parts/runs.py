@@ -59,6 +59,8 @@ class Extent:
     multiples: tuple[float, ...] = (0.2, 0.5, 1.0)  # to choose from
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     few_seeds: tuple[int, ...] = (0, 1, 2)
+    more_seeds: tuple[int, ...] = (5, 6, 7, 8, 9)
+    more_seeds_on: str = "dip"  # the intervals of five seeds overlapped in C
     shares: tuple[float, ...] = (0.1, 0.01)
     wrongs: tuple[float, ...] = (0.1, 0.2, 0.4)
     wrong_gated: float = 0.2  # without robust_pairs
@@ -76,6 +78,7 @@ TINY = Extent(
     multiples=(0.2,),
     seeds=(0,),
     few_seeds=(0,),
+    more_seeds=(),
     shares=(0.5,),
     wrongs=(0.4,),
     wrong_gated=0.4,
@@ -140,6 +143,10 @@ def main_runs(extent: Extent) -> Iterable[Run]:
                 for steps in extent.steps:
                     for scheme in ("gated", "ungated", "0.1"):
                         yield Run("steps", name, scheme, steps=steps, seed=seed)
+    for seed in extent.more_seeds:
+        backbone = extent.more_seeds_on
+        for scheme in ("gated", "ungated"):
+            yield Run("main", "faces", scheme, backbone, BACKBONES[backbone], seed=seed)
     if extent.large:  # one seed
         for backbone, multiple in BACKBONES.items():
             for scheme in ("gated", "ungated"):

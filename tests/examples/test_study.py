@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import asdict, replace
 from types import SimpleNamespace
 
@@ -202,9 +203,9 @@ def test_the_plan_contains_each_run_once():
     multiples = {("faces", name): 0.2 for name in COMPETITORS}
     runs = [*main_runs(WHOLE), *grid_runs(WHOLE), *competitor_runs(WHOLE, multiples)]
     assert len(runs) == len(set(runs))
-    assert len([run for run in runs if run.part == "main"]) == (5 + 2) * (2 * 5 + 3) + 5 * 3
-    assert len([run for run in runs if run.part == "input"]) == 5 * 3
-    assert len([run for run in runs if run.part == "large"]) == 3 * 2
+    count = Counter(run.part for run in runs)
+    assert count["main"] == (5 + 2) * (2 * 5 + 3) + 5 * 3 + 5 * 2
+    assert (count["input"], count["large"]) == (5 * 3, 3 * 2)
     assert not {run.seed for run in runs if run.part == "grid"} & set(WHOLE.seeds)
 
 
