@@ -88,6 +88,10 @@ class ConvEncoder(_Encoder):
         layers += [nn.Flatten(), nn.Linear(math.prod(last), hidden), nn.SiLU()]
         super().__init__(layers, hidden, latent_dim)
 
+    def forward(self, x: Tensor) -> ModelOutput:  # (B, C, H, W), or (B, H, W) of one channel
+        """As in the base class."""
+        return super().forward(x if x.ndim == 4 else x.unsqueeze(1))
+
 
 class ConvDecoder(_Decoder):
     """`ConvEncoder` mirrored, for outputs of any range.

@@ -35,8 +35,8 @@ class PartitionTransformer(TransformerMixin, BaseEstimator):
         batch_size: Images encoded at once.
         codes: `"sample"` or `"mean"`, of the posterior.
         random_state: Seed or generator of the samples, as in scikit-learn. With an int, the same
-            array of images always gives the same codes; an image transformed in another array
-            gets other noise.
+            array of images always gives the same codes, at the same `batch_size`; an image
+            transformed in another array gets other noise.
 
     Attributes:
         partitions_: The `Partitions` of the latent space.

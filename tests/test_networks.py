@@ -22,6 +22,11 @@ def test_images_of_many_shapes_are_reconstructed_in_their_shape(input_dim):
     assert ConvDecoder(input_dim, L)(encoded.embedding).reconstruction.shape == x.shape
 
 
+def test_images_of_one_channel_may_lack_its_dimension():
+    x, encoder = torch.rand(3, 1, 8, 8), ConvEncoder((1, 8, 8), L)
+    assert encoder(x[:, 0]).embedding.equal(encoder(x).embedding)
+
+
 @pytest.mark.parametrize(
     ("side", "convolutions", "last"),
     [

@@ -101,7 +101,8 @@ class PairedDataset(Dataset[DatasetOutput]):
         try:
             self.images = open_images(data, image_key)
             candidates = make_candidates(len(self), factors, pairs, tolerance, unknown)
-            self.labels = None if labels is None else torch.as_tensor(labels)
+            numbers = labels.to_numpy(copy=True) if hasattr(labels, "iloc") else labels
+            self.labels = None if labels is None else torch.as_tensor(numbers)
         except (TypeError, ValueError) as error:
             raise PairingError(str(error)) from error
         if self.labels is not None and self.labels.shape[:1] != (len(self),):

@@ -30,7 +30,7 @@ class GatedConfigMixin:
             the rest of x and the labelled codes of other images. A lower weight reconstructs
             better, but labelled factors are predicted better from the rest.
         robust_pairs: Whether to train less on pairs whose posteriors differ far more than those
-            of a typical pair; use it if labels may be wrong.
+            of a typical pair; use it if labels may be wrong. Needs `"target"`.
         partition_order: Do not set it. Saved with the config to detect files whose keys a tool
             has sorted.
 
@@ -40,7 +40,8 @@ class GatedConfigMixin:
 
     Raises:
         ValidationError: (pydantic) If the partitions are inconsistent, do not sum to
-            `latent_dim`, or are not in `partition_order`, or a weight is negative or not finite.
+            `latent_dim`, or are not in `partition_order`, a weight is negative or not finite, or
+            `robust_pairs` is set for `"input"`.
     """
 
     partitions: dict[str, int] | None = None
@@ -75,6 +76,8 @@ class GatedConfigMixin:
                 "dimensions each partition has"
             )
         self.partition_order = None
+        if self.robust_pairs and self.closed_partitions == "input":
+            raise ValueError('robust_pairs needs closed_partitions="target"')
         return self
 
     def to_dict(self) -> dict[str, Any]:

@@ -105,7 +105,9 @@ class TargetScheme:
         if config.agreement or config.robust_pairs:
             self._divergence = terms.divergence(self._mu, self._log_var)
         if config.robust_pairs:
-            weights = terms.weigh_pairs(self._divergence, self._gate, self._partitions)
+            data, target = args[0].chunk(2)
+            same = (data == target).flatten(1).all(dim=1)
+            weights = terms.weigh_pairs(self._divergence, self._gate, self._partitions, same)
             self._weights = torch.cat([weights, weights])
         return output
 

@@ -163,6 +163,8 @@ class GatedMixin(HubCardMixin, _Parent):
                 inputs = {**inputs, "data": torch.cat([inputs["data"], target])}
             output = super().forward(inputs, **kwargs)
             output["loss"] = output.get("recon_loss", output["loss"])
+            if kwargs.get("uses_ddp"):  # which requires a gradient of every parameter
+                output["loss"] = output["loss"] + 0 * sum(p.sum() for p in self.parameters())
             output["recon_x"], output["z"] = output["recon_x"][:n], output["z"][:n]
             return output
         if not has_pairs:

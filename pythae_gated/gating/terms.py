@@ -62,8 +62,11 @@ def divergence(mu: Tensor, log_var: Tensor) -> Tensor:  # (2B, L), (2B, L) -> (2
 
 
 def weigh_pairs(
-    divergences: Tensor, gate: Tensor, partitions: Partitions
-) -> Tensor:  # (2B, L), (B, K) -> (B,)
+    divergences: Tensor,  # (2B, L)
+    gate: Tensor,  # (B, K)
+    partitions: Partitions,
+    same: Tensor,  # (B,): whether the target is the input
+) -> Tensor:  # (B,)
     """Small weights for pairs whose posteriors differ far more than those of a typical pair.
 
     With d the divergence of a pair in its open labelled partition, both directions, and d' a low
@@ -79,7 +82,7 @@ def weigh_pairs(
         if name in partitions.rest:
             continue
         distance = parts[name].sum(dim=1)
-        of_kind = column & ~whole & (distance > 0)  # an image and itself have none
+        of_kind = column & ~whole & ~same
         typical = torch.where(of_kind, distance, torch.nan).nanquantile(_TYPICAL)
         weight = 1 / (1 + (distance / (_TOLERATED * typical)).pow(4))
         weights = torch.where(of_kind, torch.minimum(weights, weight), weights)

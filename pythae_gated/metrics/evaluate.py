@@ -65,7 +65,8 @@ def evaluate(
             one image are never on both sides of the split. `"mean"` uses one.
         test: Images and factors to test on. None holds out a random quarter of the images.
         groups: A label per image; images of one group are all fitted or all held out. Needed if
-            images are near copies of one another (augmented, frames of a film, one subject).
+            images are near copies of one another (augmented, frames of a film, one subject). The
+            p-values are those of permutations of groups, for factors that are constant in each.
         unknown: A label, or several, that mean unknown; or a mapping factor -> these.
         batch_size: Images encoded or decoded at once.
         seed: Of the split, the samples and the forests.
@@ -77,7 +78,8 @@ def evaluate(
         ValueError: If another argument has a wrong length, type or value, or images contain NaN.
 
     Warns:
-        UserWarning: If a factor takes a single value (it is left out), a class is only in the
+        UserWarning: If a factor takes a single value in the images to fit or to test (it is left
+            out), or each value once (it is left out of some metrics), a class is only in the
             images to test, a value of `unknown` occurs in no label, or in several factors
             although `unknown` is not a mapping, one discrete factor determines another (a mouse
             its genotype) and is not split by `groups`, or all units of a partition have
@@ -102,12 +104,14 @@ def evaluate(
         raise ValueError(f"draws={draws}: expected at least 1 sample per image")
     if groups is not None and test is not None:
         raise ValueError("groups split data, and test is given: they exclude each other")
+    generator_state = torch.get_rng_state()  # datasets may draw from the global generator
     images = open_images(data)
     read = as_factors(factors, len(images), None, unknown)
     fitted = LabelledCodes(_encode(model, images, batch_size), read)
     if test is None:
         to_fit, to_test = split_rows(len(images), seed, groups)
         images = images.subset(to_test)
+        groups = None if groups is None else np.asarray(groups)[to_test]
         fitted, tested = fitted.take(to_fit), fitted.take(to_test)
     else:
         images = open_images(test[0])
@@ -134,16 +138,22 @@ def evaluate(
     _warn_of_nesting(fitted, tested)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "factor .* has .* classes")  # dci has warned
-        by_partition = partition_scores(*train, parts, draws=draws, **given)
+        groups = None if groups is None else np.tile(groups, draws)
+        by_partition = partition_scores(*train, parts, draws=draws, groups=groups, **given)
         leaks = leakage(*train, parts, assigned, **given)
         others = assigned if codes == "sample" else {}
         of_means = leakage(*means[0], parts, others, test=means[1], seed=seed)
+        repeated = _names_with_repeated_values(tested)
+        binned = test_z, sides[1].select(repeated).columns
+        binned_means = tested.codes[:, 0], tested.select(repeated).columns
         metrics = {
-            "mig": _score_of(mig, *held_out),
+            "mig": _score_of(mig, *binned),
             "sap": _score_of(sap, *train, **given),
-            "modularity": _score_of(modularity, *held_out),
-            "factor_vae_score": _score_of(factor_vae_score, *means[1], seed=seed),
+            "modularity": _score_of(modularity, *binned),
+            "factor_vae_score": _score_of(factor_vae_score, *binned_means, seed=seed),
         }
+    error = _mean_error(model, images, samples[1], batch_size)
+    torch.set_rng_state(generator_state)
 
     def as_dict(table: Array) -> dict[str, dict[str, float]]:  # (K, F)
         rows = (dict(zip(names, row, strict=True)) for row in table.tolist())
@@ -160,7 +170,7 @@ def evaluate(
         leakage=leaks,
         leakage_of_means=of_means,
         metrics=metrics,
-        reconstruction_error=_mean_error(model, images, samples[1], batch_size),
+        reconstruction_error=error,
         kl=(mu.square() + log_var.exp() - 1 - log_var).mean(dim=0).div(2).numpy(),
         mean_variance=mean_variance,
         codes=codes,
@@ -181,13 +191,26 @@ def _names_to_evaluate(fitted: LabelledCodes, tested: LabelledCodes) -> list[str
     for fit, held_out in zip(fitted.factors, tested.factors, strict=True):
         if len(np.unique(fit.known_values)) < 2:
             why = "takes fewer than 2 values in the images to fit"
-        elif held_out.known.sum() < 2:
-            why = "is known in fewer than 2 images to test"
+        elif len(np.unique(held_out.known_values)) < 2:
+            why = "takes fewer than 2 values in the images to test"
         else:
             kept.append(fit.name)
             continue
         warnings.warn(f"factor {fit.name!r} {why}: left out", stacklevel=3)
     return kept or list(fitted.columns)  # all of them are refused by the metrics
+
+
+def _names_with_repeated_values(tested: LabelledCodes) -> list[str]:
+    """The factors that metrics of classes and bins accept, with a warning of the others."""
+    kept = []
+    for factor in tested.factors:
+        try:
+            factor.in_bins(20)  # the default of these metrics
+        except ValueError as error:
+            warnings.warn(f"left out of MIG, modularity and FactorVAE: {error}", stacklevel=3)
+        else:
+            kept.append(factor.name)
+    return kept
 
 
 def _warn_of_collapse(mean_variance: Array, partitions: Partitions) -> None:

@@ -103,7 +103,12 @@ def chance(factor: Factor) -> float:
 
 
 def p_value(
-    predicted: Array, factor: Factor, permutations: int, draws: int, rng: np.random.Generator
+    predicted: Array,
+    factor: Factor,
+    permutations: int,
+    draws: int,
+    rng: np.random.Generator,
+    groups: Array | None = None,
 ) -> float:
     """The share of permutations of the labels that fit predictions as well as the labels do.
 
@@ -114,6 +119,8 @@ def p_value(
         draws: The rows are this many samples of the same items, one set after another; the
             labels of an item are permuted together.
         rng: Of the permutations.
+        groups: A label for each row to test. Labels that are constant in each group are permuted
+            by group, since its rows are not independent.
 
     Example:
         >>> yaw = np.arange(50.0)
@@ -124,6 +131,11 @@ def p_value(
     """
     guessed = predicted.reshape(draws, -1)
     truth = factor.known_values.reshape(draws, -1)[0]
+    groups = np.arange(len(factor.known)) if groups is None else groups
+    of_items = groups[factor.known].reshape(draws, -1)[0]
+    _, first, at = np.unique(of_items, return_index=True, return_inverse=True)
+    if (truth[first][at] != truth).any():
+        first = at = np.arange(len(truth))
 
     def misfit(labels: Array) -> float:
         if factor.discrete:
@@ -131,7 +143,7 @@ def p_value(
         return float(np.square(guessed - labels).mean())
 
     least = misfit(truth)
-    as_good = sum(misfit(rng.permutation(truth)) <= least for _ in range(permutations))
+    as_good = sum(misfit(rng.permutation(truth[first])[at]) <= least for _ in range(permutations))
     return (1 + as_good) / (1 + permutations)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pythae_gated.datasets.labels import encode_labels, read_labels
 from pythae_gated.metrics.factors import Factors, FloatArray
 from pythae_gated.metrics.forests import chance, p_value, predict
 from pythae_gated.metrics.splits import split_codes
@@ -66,6 +67,7 @@ def partition_scores(
     unknown: Any = None,
     permutations: int = 199,
     draws: int = 1,
+    groups: npt.ArrayLike | None = None,  # (rows of test,)
     seed: int = 0,
     n_jobs: int | None = -1,
 ) -> PartitionScores:
@@ -85,12 +87,14 @@ def partition_scores(
         permutations: Number of permutations, at least 1.
         draws: The rows of `test` are this many samples of the same items, one set after another;
             the labels of an item are permuted together.
+        groups: A label per row of `test`, if rows of one group are not independent: a factor that
+            is constant in each group is permuted by group.
         seed: Of the split, the forests and the permutations.
         n_jobs: As for `dci`.
 
     Raises:
         PartitionError: If the partitions do not sum to L.
-        ValueError: As `dci`, or if permutations or draws do not fit.
+        ValueError: As `dci`, or if permutations, draws or groups do not fit.
 
     Reference:
         Ojala and Garriga, "Permutation Tests for Studying Classifier Performance", JMLR 2010.
@@ -112,10 +116,13 @@ def partition_scores(
             f"draws={draws} for {rows} held-out rows: expected as many samples of each item, one "
             "set after another, given as test"
         )
+    numbers = None if groups is None else encode_labels(*read_labels(groups, "groups"))
+    if numbers is not None and len(numbers) != rows:
+        raise ValueError(f"{len(numbers)} groups for {rows} rows to test: expected as many")
     found = [predict(fitted, tested, at, seed, n_jobs) for at in partitions.slices.values()]
     rng = np.random.default_rng(seed)
     p_values = [
-        [p_value(each.predicted, each.factor, permutations, draws, rng) for each in row]
+        [p_value(each.predicted, each.factor, permutations, draws, rng, numbers) for each in row]
         for row in found
     ]
     return PartitionScores(
@@ -160,7 +167,8 @@ def leakage(
 
     Raises:
         PartitionError: If the partitions do not sum to L, or an assigned one does not exist.
-        ValueError: As `dci`, or if `intended` has an unknown factor.
+        ValueError: As `dci`, or if `intended` has an unknown factor, or one with a single value
+            in the rows to test.
 
     Example:
         >>> codes = np.random.default_rng(0).uniform(size=(1000, 2))
@@ -179,7 +187,9 @@ def leakage(
             sides = fitted.select([name]), tested.select([name])
             (found,) = predict(*sides, others, seed, n_jobs)
             guess = chance(found.factor)
-            leaks[name] = max(0.0, found.score - guess) / (1 - guess) if guess < 1 else 0.0
+            if len(np.unique(found.factor.known_values)) < 2:
+                raise ValueError(f"factor {name!r} takes a single value in the rows to test")
+            leaks[name] = max(0.0, found.score - guess) / (1 - guess)
     return leaks
 
 

@@ -82,7 +82,8 @@ def save_report(
             and is not checked against `factors`.
         baseline: A second model, such as an ungated one, whose results and pictures stand beside
             the model's. It has its own partitions, or else those of the model.
-        baseline_evaluation: Its result of `evaluate`; None: it is evaluated as the model.
+        baseline_evaluation: Its result of `evaluate`, needed beside `evaluation`. None: it is
+            evaluated as the model.
         title: Of the page; None: from the class of the model.
         unknown: As for `evaluate`.
         overwrite: Whether to replace the files of an earlier report.
@@ -97,14 +98,19 @@ def save_report(
         PartitionError: If the partitions do not fit a model; give the baseline as many latent
             dimensions as the model.
         ValueError: If the images have neither 1 nor 3 channels, partitions or `intended` are
-            given beside an evaluation, or as `evaluate` does.
+            given beside an evaluation, or a baseline without its own, or as `evaluate` does.
 
     Example:
         >>> save_report(model, images, factors, "report", baseline=ungated)  # doctest: +SKIP
         PosixPath('report/report.html')
     """
     folder = Path(folder)
-    _check_is_free(folder, overwrite)
+    earlier = _earlier_files(folder, overwrite)
+    if evaluation is not None and baseline is not None and baseline_evaluation is None:
+        raise ValueError(
+            "evaluation is given, so evaluate the baseline on the same images, and "
+            "pass the result as baseline_evaluation"
+        )
     if evaluation is not None:
         for name, value in (("partitions", partitions), ("intended", intended)):
             if value is not None:
@@ -153,6 +159,8 @@ def save_report(
         walks=walks, frame=sprites[0].shape, captions=captions,
         legends={each.name: explore.to_legend(each.take(rows)) for each in read},
     )  # fmt: skip
+    for path in earlier:
+        path.unlink()
     for prefix, each in zip(("", BASELINE), evaluations, strict=False):
         each.save(folder / (prefix + EVALUATION))  # creates the folder
     for figure in drawn:
@@ -161,10 +169,12 @@ def save_report(
     return folder / PAGE
 
 
-def _check_is_free(folder: Path, overwrite: bool) -> None:
+def _earlier_files(folder: Path, overwrite: bool) -> list[Path]:
+    """The files of an earlier report, which only `overwrite` permits."""
     patterns = [prefix + each for prefix in ("", BASELINE) for each in (EVALUATION, *FIGURES)]
-    for pattern in () if overwrite else (PAGE, *patterns):
-        for path in folder.glob(pattern):
-            raise FileExistsError(
-                f"{str(path)!r} is of an earlier report: choose another folder, or overwrite=True"
-            )
+    found = [path for pattern in (PAGE, *patterns) for path in folder.glob(pattern)]
+    if found and not overwrite:
+        raise FileExistsError(
+            f"{str(found[0])!r} is of an earlier report: choose another folder, or overwrite=True"
+        )
+    return found

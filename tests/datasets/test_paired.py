@@ -174,6 +174,14 @@ class TestData:
             dataset[1234]
 
 
+class TestLabelsToPassOn:
+    @pytest.mark.parametrize("labels", [pd.Series(POSE), pd.DataFrame({"a": POSE, "b": POSE})])
+    def test_of_pandas_follow_their_order_and_not_their_index(self, labels):
+        labels.index = range(N, 2 * N)
+        dataset = PairedDataset(IMAGES, PARTITIONS, {"pose": POSE}, labels=labels)
+        np.testing.assert_array_equal(dataset.labels, labels)
+
+
 class TestLoading:
     @pytest.mark.parametrize("workers", [0, 2])
     def test_torchs_loader_collates_it_by_default(self, workers):

@@ -34,6 +34,7 @@ def test_parents_fields_come_first_and_stay():
         ({"rest": ["id"]}, "rest: no partition is named 'id'"),
         ({"rest": "identity"}, "valid list"),
         ({"closed_partitions": "zero"}, "'target' or 'input'"),
+        ({"closed_partitions": "input", "robust_pairs": True}, "robust_pairs needs .*target"),
     ],
 )
 def test_refuses_what_does_not_fit(kwargs, match):

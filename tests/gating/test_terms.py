@@ -5,8 +5,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 from pythae.models import BetaVAE
+from torch import nn
 
 from pythae_gated import GatedBetaVAEConfig, GatedConfigMixin, Partitions
+from pythae_gated.gating.gate import TargetScheme
 from pythae_gated.gating.terms import (
     gaussian_kl,
     kl_weight,
@@ -18,6 +20,19 @@ from tests.support.models import FIRST_SCHEME, MODELS, B, L, make, make_batch, r
 
 BETA = 2.5
 REST = slice(3, 6)  # the dimensions of the identity
+
+
+class RandomEncoder(nn.Module):
+    """Another one with noise on its means."""
+
+    def __init__(self, encoder):
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, x):
+        output = self.encoder(x)
+        output["embedding"] = output["embedding"] + 0.1 * torch.randn_like(output["embedding"])
+        return output
 
 
 def loss_of(model, batch, seed=0):
@@ -265,7 +280,7 @@ def test_pairs_that_differ_far_more_than_others_have_a_small_weight():
     gate = torch.zeros(32, 3, dtype=torch.bool)
     gate[:16, 0] = gate[16:30, 1] = gate[30:, 2] = True
     divergences[30:32] = divergences[62:] = 0  # self pairs
-    weights = weigh_pairs(divergences, gate, PARTITIONS)
+    weights = weigh_pairs(divergences, gate, PARTITIONS, torch.arange(32) >= 30)
     assert (weights[:5] < 0.05).all()
     assert (weights[5:8] > 1).all()
     assert (weights[16:30][[0, 1]] > 1).all()
@@ -281,13 +296,28 @@ def test_augmented_self_pairs_without_a_rest_do_not_make_others_look_wrong():
     gate[20:] = True  # self pairs
     divergences = torch.ones(64, 2)
     divergences[20:32] = divergences[52:] = 1e-3
-    assert torch.allclose(weigh_pairs(divergences, gate, partitions), torch.ones(32))
+    no = torch.zeros(32, dtype=torch.bool)
+    assert torch.allclose(weigh_pairs(divergences, gate, partitions, no), torch.ones(32))
 
 
 def test_equal_pairs_have_equal_weights_and_self_pairs_alone_have_weight_1():
     gate = torch.tensor([[True, False, False]]).expand(8, 3)
-    assert torch.allclose(weigh_pairs(torch.ones(16, 3), gate, PARTITIONS), torch.ones(8))
-    assert torch.equal(weigh_pairs(torch.zeros(16, 3), gate, PARTITIONS), torch.ones(8))
+    no = torch.zeros(8, dtype=torch.bool)
+    assert torch.allclose(weigh_pairs(torch.ones(16, 3), gate, PARTITIONS, no), torch.ones(8))
+    assert torch.equal(weigh_pairs(torch.zeros(16, 3), gate, PARTITIONS, ~no), torch.ones(8))
+
+
+def test_self_pairs_are_known_by_their_images_if_the_encoder_is_random():
+    """Dropout encodes an image and itself differently; there is a single partition."""
+    model = make("GatedBetaVAE", partitions={"pose": L}, robust_pairs=True)
+    model.encoder = RandomEncoder(model.encoder)
+    x = torch.rand(16, *model.input_dim, generator=torch.Generator().manual_seed(0))
+    target = torch.cat([x[:12], x[:4].flip(0)])
+    gate = torch.ones(16, 1, dtype=torch.bool)
+    scheme = TargetScheme(model, model.partitions, gate)
+    scheme.encode(torch.cat([x, target]))
+    assert (scheme._weights[:12] == 1).all()
+    assert scheme._weights[12:16].mean().item() == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("reconstruction_loss", ["mse", "bce"])
@@ -349,6 +379,17 @@ def test_the_regularizer_scale_acts_like_a_smaller_beta(closed, has_pairs):
     assert output.loss > weak_output.loss  # it is reported at the full beta
     for key in grads:
         assert torch.allclose(grads[key], expected[key], rtol=1e-4, atol=1e-6), key
+
+
+def test_under_ddp_each_parameter_has_a_gradient_while_the_decoder_is_trained_alone():
+    model = make("GatedBetaVAE", rest=["identity"])
+    model.head = nn.Linear(2, 2)  # a module of the user's, which the reconstruction does not need
+    model.decoder_only = True
+    output = model(make_batch(), uses_ddp=True)
+    assert output.loss == output.recon_loss
+    output.loss.backward()
+    assert all(each.grad is not None for each in model.parameters())
+    assert not model.head.weight.grad.any()
 
 
 def test_a_decoder_that_is_trained_alone_gets_plain_images():

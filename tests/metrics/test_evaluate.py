@@ -297,10 +297,35 @@ class TestLabels:
         images, factors = data
         hidden = {**factors, "yaw": np.where(np.arange(800) == 7, factors["yaw"], np.nan)}
         with pytest.warns(
-            UserWarning, match="'yaw' is known in fewer than 2 images to test: left"
+            UserWarning, match="'yaw' takes fewer than 2 values in the images to test: left"
         ):
             found = evaluate(model, images, factors, test=(images, hidden))
         assert found.factors == ("person",)
+
+    def test_a_factor_of_one_value_in_the_images_to_test_is_left_out(self, model, data):
+        images, factors = data
+        with pytest.warns(UserWarning, match="'person' takes fewer than 2 values in the images"):
+            found = evaluate(
+                model, images, factors, partitions=SIZES, intended={"person": "person"},
+                test=(images, {**factors, "person": np.ones(800, int)}),
+            )  # fmt: skip
+        assert found.factors == ("yaw",)
+        assert found.leakage == {}
+
+    def test_a_rare_factor_does_not_take_the_metrics_of_others(self, model, data):
+        images, factors = data
+        known = np.arange(800) % 4
+        rare = np.ma.array(known, mask=np.arange(800) >= 4)
+        with pytest.warns(UserWarning, match="left out of MIG.*'rare' takes 4 values in 4 rows"):
+            found = evaluate(
+                model,
+                images,
+                {**factors, "rare": known},
+                test=(images, {**factors, "rare": rare}),
+            )
+        plain = evaluate(model, images, factors, test=data)
+        for name in ("mig", "modularity", "factor_vae_score"):
+            assert found.metrics[name] == plain.metrics[name] is not None
 
     def test_a_factor_is_assigned_to_one_partition(self, model, data):
         with pytest.raises(ValueError, match=r"assigns 'yaw' to \['pose', 'person'\]: expected"):
@@ -359,7 +384,18 @@ class TestNestedFactors:
             evaluate(model, images, factors, groups=factors["mouse"])
         (only,) = caught
         assert "'mouse' has 3 classes in the rows to test" in str(only.message)
-        evaluate(model, images, {"genotype": factors["genotype"]}, groups=factors["mouse"])
+        genotype = {"genotype": factors["genotype"]}
+        evaluate(model, images, genotype, groups=factors["mouse"])
+
+    def test_p_values_are_those_of_permuted_groups(self, model, data):
+        """Codes that tell the mouse tell its genotype, but three mice are no evidence."""
+        images, mouse = data[0].copy(), np.random.default_rng(0).integers(0, 12, 800)
+        genotype = {"genotype": mouse % 2}
+        images[:, 0, 0, 0] = mouse % 2
+        by_mouse = evaluate(model, images, genotype, groups=mouse)
+        by_image = evaluate(model, images, genotype)
+        assert by_image.p_values["latent"]["genotype"] == 1 / 200
+        assert by_mouse.p_values["latent"]["genotype"] > 0.2
 
     def test_are_found_where_both_are_known(self, model, cohort):
         images, factors = cohort

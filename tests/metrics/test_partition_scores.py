@@ -88,6 +88,31 @@ class TestPermutations:
         single = partition_scores(*given, test=(items, {"label": labels})).p_values
         assert together == single
 
+    def test_labels_of_groups_are_shuffled_by_group(self):
+        """Four mice of 25 images each: a sixth of the permutations of genotypes are as good."""
+        genotype = np.repeat([0, 0, 1, 1], 25)
+        factor = Factor("genotype", genotype, np.ones(100, dtype=bool), discrete=True)
+
+        def p_of(groups):
+            rng = np.random.default_rng(0)
+            return p_value(genotype, factor, 999, draws=1, rng=rng, groups=groups)
+
+        assert p_of(np.repeat(np.arange(4), 25)) == pytest.approx(1 / 6, abs=0.04)
+        assert p_of(None) == p_of(np.tile(np.arange(4), 25)) == 1 / 1000
+
+    def test_groups_with_draws_and_unknown_labels(self):
+        codes = np.random.default_rng(0).normal(size=(100, 1))
+        labels = np.repeat([0.0, 1.0, 0.0, 1.0], 25)
+        codes[:, 0] += 9 * labels
+        labels[::5] = np.nan
+        test = np.tile(codes, (2, 1)), {"genotype": np.tile(labels, 2)}
+        found = partition_scores(
+            codes, {"genotype": labels}, Partitions({"all": 1}), test=test, draws=2,
+            groups=np.tile(np.repeat(list("abcd"), 25), 2), discrete=["genotype"],
+        )  # fmt: skip
+        assert found.scores[0, 0] == 1
+        assert found.p_values[0, 0] == pytest.approx(1 / 6, abs=0.08)
+
     def test_unknown_labels_are_left_out(self):
         codes, factors = make_codes(600)
         factors["yaw"][::3] = np.nan
@@ -101,6 +126,7 @@ class TestPermutations:
             ({"draws": 0}, "draws=0"),
             ({"draws": 2}, "draws=2 for 10 held-out rows.*given as test"),
             ({"draws": 3, "test": make_codes(40)}, "draws=3 for 40"),
+            ({"groups": range(40), "test": make_codes(20)}, "40 groups for 20 rows to test"),
         ],
     )
     def test_bad_arguments(self, arguments, match):

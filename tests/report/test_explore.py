@@ -133,7 +133,8 @@ class TestSources:
 class TestBaseline:
     def test_a_second_model_beside_the_first(self, model, data, found, tmp_path):
         other = make_pixel_vae(log_var=0.0)
-        path = save_report(model, *data, tmp_path, evaluation=found, baseline=other)
+        arguments = {"partitions": found.partitions, "intended": found.intended}
+        path = save_report(model, *data, tmp_path, **arguments, baseline=other)
         page = Page(path)
         assert "Beside the baseline" in page.text
         assert page.text.count("VAE (baseline)") == 9  # eight figures and the table
@@ -144,6 +145,14 @@ class TestBaseline:
         assert (tmp_path / "baseline_swap_1_pose.png").exists()
         with pytest.raises(FileExistsError, match="is of an earlier report"):
             save_report(model, *data, tmp_path, evaluation=found)
+        (tmp_path / "notes.txt").touch()
+        save_report(model, *data, tmp_path, evaluation=found, overwrite=True)
+        assert not list(tmp_path.glob("baseline_*"))
+        assert (tmp_path / "notes.txt").exists()
+
+    def test_is_evaluated_by_the_caller_if_the_model_is(self, model, data, found, tmp_path):
+        with pytest.raises(ValueError, match="pass the result as baseline_evaluation"):
+            save_report(model, *data, tmp_path, evaluation=found, baseline=model)
 
     def test_its_evaluation_can_be_given(self, model, data, found, tmp_path, monkeypatch):
         monkeypatch.setattr("pythae_gated.report.saving.evaluate", None)
