@@ -1,9 +1,8 @@
 """PairedDataset: images with targets that share a labelled factor, fetched in whole batches."""
 
-import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,16 @@ from pythae.data.datasets import DatasetOutput
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from pythae_gated.datasets.arguments import (
+    as_mapping,
+    check_candidates,
+    check_partitions,
+    check_weights,
+    make_candidates,
+)
 from pythae_gated.datasets.batch import Batch, Row, augment
 from pythae_gated.datasets.images import BETA_RULE, mean_and_beta, open_images
-from pythae_gated.datasets.partners import Candidates, Indices, draw_pairs, make_candidates
+from pythae_gated.datasets.partners import Candidates, Indices, draw_pairs
 from pythae_gated.errors import PairingError
 from pythae_gated.partitions import SELF, Partitions
 
@@ -47,6 +53,9 @@ class PairedDataset(Dataset[DatasetOutput]):
             Give angles as two columns, cosine and sine, and 2 sin(d / 2) for a difference of d.
         weights: Partition or `"self"` -> relative frequency. Default: 1 each, and of self pairs
             as many as of all others together if there is a rest.
+        balanced: Whether each label of a partition is equally frequent in its pairs, instead of
+            each labelled item: better if some labels are rare (measured in
+            tests/benchmarks/README.md). Not for `pairs`, a tolerance or a dataset with a seed.
         labels: Numbers (N, ...) to pass on with the data.
         unknown: A label that means unknown too, such as -1, or a list of them, for all factors;
             or a mapping from partition to either. A value that never occurs, or occurs in several
@@ -85,22 +94,23 @@ class PairedDataset(Dataset[DatasetOutput]):
         pairs: Mapping[str, Any] | None = None,
         tolerance: Mapping[str, float] | None = None,
         weights: Mapping[str, float] | None = None,
+        balanced: bool = False,
         labels: Any = None,
         unknown: Any = None,
         image_key: Any = None,
         transform: Callable[[Tensor], Tensor] | None = None,
         seed: int | None = None,
     ) -> None:
-        factors, pairs = _as_mapping(factors, "factors"), _as_mapping(pairs, "pairs")
+        factors, pairs = as_mapping(factors, "factors"), as_mapping(pairs, "pairs")
         supervised = (*factors, *pairs)
         self.transform = transform
-        self.partitions = _check_partitions(partitions, supervised)
-        weights = _as_mapping(weights, "weights")
-        self.weights = _check_weights(weights, supervised, bool(self.partitions.rest))
-        tolerance = _as_mapping(tolerance, "tolerance")
+        self.partitions = check_partitions(partitions, supervised)
+        weights = as_mapping(weights, "weights")
+        self.weights = check_weights(weights, supervised, bool(self.partitions.rest))
+        tolerance = as_mapping(tolerance, "tolerance")
         try:
             self.images = open_images(data, image_key)
-            candidates = make_candidates(len(self), factors, pairs, tolerance, unknown)
+            candidates = make_candidates(len(self), factors, pairs, tolerance, unknown, balanced)
             numbers = labels.to_numpy(copy=True) if hasattr(labels, "iloc") else labels
             self.labels = None if labels is None else torch.as_tensor(numbers)
         except (TypeError, ValueError) as error:
@@ -113,7 +123,7 @@ class PairedDataset(Dataset[DatasetOutput]):
         """Set what differs between the whole dataset and a split."""
         if seed is not None and not (isinstance(seed, Integral) and seed >= 0):
             raise PairingError(f"seed is {seed!r}: expected None, or an int of at least 0")
-        _check_candidates(candidates)
+        check_candidates(candidates)
         self._candidates, self.seed = candidates, seed
         weights = np.array([*self.weights.values()])
         self._draw = partial(draw_pairs, list(candidates.values()), weights)
@@ -242,66 +252,3 @@ class PairedDataset(Dataset[DatasetOutput]):
     def __getstate__(self) -> dict[str, Any]:
         # A spawned worker process is not part of the process group of its trainer.
         return {**vars(self), "_origin": self._rank()}
-
-
-def _as_mapping(value: Any, argument: str) -> Mapping[str, Any]:
-    if hasattr(value, "iloc") and hasattr(value, "columns"):  # a data frame
-        return dict(value.items())
-    if value is not None and not isinstance(value, Mapping):
-        raise PairingError(
-            f"{argument} is a {type(value).__name__}: expected a mapping from partition, as in "
-            f"{argument}={{'pose': ...}}"
-        )
-    return value or {}
-
-
-def _check_candidates(candidates: Mapping[str, Candidates]) -> None:
-    """Refuse partitions without any pair, and warn of items without a partner."""
-    for name, found in candidates.items():
-        labelled = f"of the {found.n_labelled} items labelled in {name!r}"
-        if len(found) == 0:
-            raise PairingError(f"no two {labelled} share a label: name {name!r} in the rest")
-        if found.n_alone:
-            warnings.warn(
-                f"{found.n_alone} {labelled} share their label with no other item, so they are in "
-                "none of its pairs",
-                stacklevel=4,
-            )
-
-
-def _check_partitions(
-    partitions: Partitions | Mapping[str, int], supervised: Collection[str]
-) -> Partitions:
-    """The partitions, whose rest is exactly the partitions without labels or pairs."""
-    declared = isinstance(partitions, Partitions)
-    partitions = partitions if isinstance(partitions, Partitions) else Partitions(partitions)
-    for name in supervised:
-        if name not in partitions.names:
-            raise PairingError(
-                f"{name!r} has labels but is not a partition, as {', '.join(partitions.names)} are"
-            )
-    rest = [name for name in partitions.names if name not in supervised]
-    fix = f"no labels for {rest}: set rest={rest} in the model's config"
-    if declared and set(rest) != set(partitions.rest):
-        raise PairingError(f"{fix} (now {list(partitions.rest)}), or give the missing factors")
-    if rest and not declared:
-        warnings.warn(f"{fix}; pass model.partitions to have it checked", stacklevel=3)
-    return Partitions(partitions.sizes, rest)
-
-
-def _check_weights(
-    weights: Mapping[str, float], supervised: Collection[str], has_rest: bool
-) -> dict[str, float]:
-    """The relative frequency of each kind of pair."""
-    kinds = dict.fromkeys((*supervised, SELF), 1.0)
-    if has_rest and supervised:
-        kinds[SELF] = float(len(supervised))
-    for name, weight in weights.items():
-        if name not in kinds:
-            raise PairingError(f"weights has {name!r}: expected some of {', '.join(kinds)}")
-        if not isinstance(weight, Real) or not 0 <= weight < np.inf:
-            raise PairingError(f"the weight of {name!r} is {weight!r}: expected a number from 0")
-        kinds[name] = float(weight)
-    if sum(kinds.values()) == 0:
-        raise PairingError(f"all weights are 0: {kinds}; give one kind of pair a weight above 0")
-    return kinds

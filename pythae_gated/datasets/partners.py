@@ -1,8 +1,7 @@
 """Candidates for pairing, by equal label, by distance or from a list; and the draw of pairs."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from numbers import Real
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,12 +9,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
-from pythae_gated.datasets.labels import UNKNOWN, Codes, Mask, encode_labels, read_factors
+from pythae_gated.datasets.labels import UNKNOWN, Codes, Mask
 
 Indices = NDArray[Any]  # of integers
 Floats = NDArray[np.float64]
 
-_LOOK_MISSING = {"", " ", "nan", "NaN", "NA", "N/A", "<NA>", "None", "null"}
 _ROUNDS, _DRAWS = 10, 4  # rejected draws before the partners of an item are listed
 _STRIDES = np.array([0x2545F4914F6CDD1D, -0x61C8864680B583EB, 1])  # random, modulo 2^64
 
@@ -29,11 +27,13 @@ class Candidates(ABC):
         n_groups: Number of distinct labels; None if they are not compared for equality.
 
     Attributes:
+        balanced: Whether all items of pairs are drawn by `sample`, whatever items are asked for.
         has_partner: Whether each item has a partner, (N,).
         n_alone: Number of labelled items without a partner.
         note: A remark on the labels, for `PairedDataset.summary`.
     """
 
+    balanced = False
     note = ""
 
     def __init__(self, has_partner: Mask, n_labelled: int, n_groups: int | None = None) -> None:
@@ -60,10 +60,16 @@ class Candidates(ABC):
 
 
 class Groups(Candidates):
-    """Items are partners if their labels, numbers (N,), are equal; -1 is unknown."""
+    """Items are partners if their labels, numbers (N,), are equal; -1 is unknown.
 
-    def __init__(self, codes: Codes) -> None:
-        self._codes = codes
+    If `balanced`, `sample` draws each label equally often, not each item.
+
+    Attributes:
+        sizes: The number of items of each label that several have.
+    """
+
+    def __init__(self, codes: Codes, balanced: bool = False) -> None:
+        self._codes, self.balanced = codes, balanced
         known = codes != UNKNOWN
         sizes = np.bincount(codes[known], minlength=1)
         super().__init__(known & (sizes[codes] > 1), int(known.sum()), int((sizes > 0).sum()))
@@ -71,6 +77,16 @@ class Groups(Candidates):
         members, shape = self._members, (len(sizes), len(codes))
         table = csr_matrix((np.ones(len(members), bool), (codes[members], members)), shape=shape)
         self._starts, self._order = table.indptr, table.indices  # items, one group after another
+        counts = np.diff(self._starts)
+        self._repeated = np.flatnonzero(counts)
+        self.sizes = counts[self._repeated]
+
+    def sample(self, n: int, rng: np.random.Generator) -> Indices:
+        if not self.balanced:
+            return super().sample(n, rng)
+        group = self._repeated[rng.integers(len(self._repeated), size=n)]
+        drawn: Indices = self._order[rng.integers(self._starts[group], self._starts[group + 1])]
+        return drawn
 
     def partners(self, items: Indices, rng: np.random.Generator) -> Indices:
         group = self._codes[items]
@@ -80,7 +96,7 @@ class Groups(Candidates):
         return partners
 
     def subset(self, indices: Indices) -> "Groups":
-        return Groups(self._codes[indices])
+        return Groups(self._codes[indices], self.balanced)
 
 
 class Edges(Candidates):
@@ -209,7 +225,8 @@ def draw_pairs(
         items: The items asked for.
         rng: The generator of all draws.
         replace: Whether an item without a partner of the kind drawn is replaced by a random one
-            that has one. Otherwise each item is in a pair, of a kind that this item can be in.
+            that has one, as is each item of balanced candidates. Otherwise each item is in a
+            pair, of a kind that this item can be in.
     """
     if not replace:
         possible = [*(found.has_partner[items] for found in candidates), np.ones_like(items, bool)]
@@ -220,82 +237,9 @@ def draw_pairs(
     for kind, found in enumerate(candidates):
         (rows,) = (kinds == kind).nonzero()
         chosen = items[rows]
-        alone = ~found.has_partner[chosen]
+        alone = ~found.has_partner[chosen] | (replace and found.balanced)
         if alone.any():
             chosen[alone] = found.sample(int(alone.sum()), rng)
             items[rows] = chosen
         partners[rows] = found.partners(chosen, rng)
     return kinds, items, partners
-
-
-def make_candidates(
-    n: int,
-    factors: Mapping[str, Any],
-    pairs: Mapping[str, Any],
-    tolerance: Mapping[str, float],
-    unknown: Any,
-) -> dict[str, Candidates]:
-    """Read the labels of n images and find the candidates of each labelled partition.
-
-    Raises:
-        ValueError: If labels, pairs or tolerances do not fit.
-    """
-    for name in tolerance.keys() - factors.keys():
-        raise ValueError(f"tolerance has {name!r}, which has no labels")
-    for name in pairs.keys() & factors.keys():
-        raise ValueError(f"{name!r} has both labels and pairs: give one of them")
-    candidates: dict[str, Candidates] = {}
-    for name, (values, known) in read_factors(factors, unknown).items():
-        if len(values) != n:
-            raise ValueError(f"{len(values)} labels of {name!r} for {n} images: expected {n}")
-        if not known.reshape(n, -1).all(axis=1).any():
-            raise ValueError(f"all {n} labels of {name!r} are unknown: name {name!r} in the rest")
-        if name in tolerance:
-            candidates[name] = _measure_distance(values, known, name, tolerance[name])
-        else:
-            candidates[name] = _group(values, known, name)
-    return candidates | {name: _read_pairs(listed, name, n) for name, listed in pairs.items()}
-
-
-def _group(values: NDArray[Any], known: Mask, name: str) -> Groups:
-    groups = Groups(encode_labels(values, known))
-    if values.dtype.kind == "f" and groups.n_alone > groups.n_labelled / 2:
-        raise ValueError(
-            f"{groups.n_alone} of {groups.n_labelled} labels of {name!r} equal no other, and "
-            "only equal floats are paired: round them, or give the largest difference of two "
-            f"partners, as in tolerance={{{name!r}: 5.0}}"
-        )
-    if values.dtype.kind in "OU" and (found := _LOOK_MISSING & set(values[known].tolist())):
-        groups.note = f"labels of {name!r} that look missing: {sorted(found)}; see unknown="
-    return groups
-
-
-def _measure_distance(
-    values: NDArray[Any], known: Mask, name: str, tolerance: float
-) -> Neighbours:
-    if not isinstance(tolerance, Real) or not 0 < tolerance < np.inf:
-        raise ValueError(f"the tolerance of {name!r} is {tolerance!r}: expected a number above 0")
-    if values.dtype.kind not in "biuf":
-        raise ValueError(
-            f"labels of {name!r} are of dtype {values.dtype}: a tolerance needs numbers"
-        )
-    numbers = np.where(known, values.astype(np.float64), np.nan)
-    if np.isinf(numbers).any():
-        raise ValueError(f"labels of {name!r} are infinite: pass unknown=inf if they are unknown")
-    return Neighbours(numbers, float(tolerance))
-
-
-def _read_pairs(listed: Any, name: str, n: int) -> Edges:
-    table = np.asarray(listed)
-    if table.ndim != 2 or table.shape[1] != 2 or len(table) == 0 or table.dtype.kind not in "iu":
-        raise ValueError(
-            f"the pairs of {name!r} have shape {table.shape} and dtype {table.dtype}: expected "
-            "indices (M, 2), M > 0"
-        )
-    bad = ((table < 0) | (table >= n) | (table[:, :1] == table[:, 1:])).any(axis=1)
-    if bad.any():
-        raise ValueError(
-            f"the pairs of {name!r} contain {table[bad][0].tolist()}: expected two different "
-            f"indices from 0 to {n - 1}"
-        )
-    return Edges(table, n)

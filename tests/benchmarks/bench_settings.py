@@ -10,9 +10,7 @@ Settings: `beta` (multiples of the rule beta = 0.005 times half the squared erro
 image; 0 is a beta of 1), `size` of the labelled partitions, `steps`, `learning_rate`, `batch` (at
 as many pairs), `labels` (of each value of a factor; the other items are not labelled), `shift`
 (pixels by which images are moved at random; for tables, tenths of the standard deviation of
-noise), and `power` (items are drawn in proportion to this power of the number of items that have
-the same label: 0 as in `PairedDataset`, -1 all labels equally often, 1 all pairs equally often;
-with `--labels`, for every second value only).
+noise), and `balanced` (0 or 1; with `--labels`, for every second value only).
 """
 
 import argparse
@@ -38,10 +36,9 @@ from study_parts.runs import Run, Settings
 from pythae_gated import PairedDataset
 from pythae_gated.datasets import mean_and_beta
 from pythae_gated.datasets.images import BETA_RULE
-from pythae_gated.datasets.partners import Groups
 from tests.benchmarks.setting_tables import read, select, table_of_beta, table_of_settings
 
-SETTINGS = ("beta", "size", "steps", "learning_rate", "batch", "labels", "shift", "power")
+SETTINGS = ("beta", "size", "steps", "learning_rate", "batch", "labels", "shift", "balanced")
 BATCH = 64
 
 
@@ -64,8 +61,8 @@ def run(
         settings = replace(settings, steps=steps * BATCH // batch, images=2 * batch)
     elif setting == "shift" and value:
         make_pairs = partial(PairedDataset, transform=partial(move, pixels=int(value)))
-    elif setting == "power":
-        make_pairs = partial(WeighedPairs, power=value)
+    elif setting == "balanced":
+        make_pairs = partial(PairedDataset, balanced=bool(value))
     elif setting == "labels":
         labels = int(value)
     training, test, _ = data.split(seed)
@@ -74,7 +71,7 @@ def run(
     given = None if labels is None else {
         partition: keep_labels(
             training.factors[factor], labels, np.random.default_rng(seed),
-            every=2 if setting == "power" else 1,
+            every=2 if setting == "balanced" else 1,
         )
         for partition, (factor,) in data.labelled.items()
     }  # fmt: skip
@@ -96,33 +93,6 @@ def keep_labels(
     ]
     mask = ~np.isin(np.arange(len(values)), np.concatenate(kept))
     return np.ma.array(values, mask=mask)[:, None]
-
-
-class WeighedGroups(Groups):
-    """Groups whose items are all drawn by `sample`, by a power of the size of their group."""
-
-    def __init__(self, codes: np.ndarray, power: float) -> None:
-        super().__init__(codes)
-        sizes = np.unique(codes[self._members], return_inverse=True, return_counts=True)
-        weights = sizes[2][sizes[1]].astype(float) ** power
-        self._shares = weights / weights.sum()
-        self.has_partner = np.zeros_like(self.has_partner)  # so that `sample` replaces all items
-
-    def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """Draw n items."""
-        return rng.choice(self._members, size=n, p=self._shares)
-
-
-class WeighedPairs(PairedDataset):
-    """Pairs from groups that are drawn by a power of their size."""
-
-    def __init__(self, *args: Any, power: float, **kwargs: Any) -> None:
-        self._power = power
-        super().__init__(*args, **kwargs)
-
-    def _setup(self, candidates: dict[str, Any], seed: int | None) -> None:
-        weighed = {name: WeighedGroups(c._codes, self._power) for name, c in candidates.items()}
-        super()._setup(weighed, seed)
 
 
 def move(images: Tensor, pixels: int) -> Tensor:

@@ -788,6 +788,20 @@ class TestSummary:
         dataset = PairedDataset(IMAGES, PARTITIONS, {"pose": labels}, unknown=["", "nan"])
         assert "look missing" not in dataset.summary()
 
+    def test_rare_labels_are_noted_unless_they_are_balanced(self):
+        given = IMAGES, PARTITIONS, {"pose": ["rare"] * 4 + ["usual"] * (N - 4)}
+        note = PairedDataset(*given).summary().splitlines()[-1]
+        assert note == "a label of 'pose' is on 4 to 56 images; see balanced="
+        balanced = PairedDataset(*given, balanced=True)
+        assert "balanced" not in balanced.summary()
+        torch.manual_seed(0)
+        batch = balanced.__getitems__([50] * 2000).columns
+        shared = batch["gate"][:, 0]
+        is_rare = (
+            (batch["data"][shared][:, None] == torch.from_numpy(IMAGES[:4])).flatten(2).all(2)
+        )
+        assert is_rare.any(1).float().mean().item() == pytest.approx(0.5, abs=0.05)
+
     def test_one_fill_value_does_not_widen_the_tolerance_of_the_others(self):
         yaw = np.random.default_rng(0).uniform(0, 90, N)
         yaw[:3] = 1e20

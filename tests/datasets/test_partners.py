@@ -33,6 +33,25 @@ def check(source, neighbours, seed):
         assert source.has_partner[source.sample(40, rng)].all()
 
 
+def test_balanced_groups_are_drawn_equally_often_whatever_items_are_asked_for():
+    labels = np.repeat([0, 1, 2, 3, -1], [2, 10, 100, 1, 50])
+    source = Groups(labels, balanced=True)
+    assert source.sizes.tolist() == [2, 10, 100]
+    asked = np.full(3000, 50)  # of the largest group
+    for groups in (source, source.subset(np.arange(163))):
+        kinds, items, partners = draw([groups], [1, 0], asked, replace=True)
+        assert not kinds.any()
+        assert (labels[items] == labels[partners]).all()
+        assert (items != partners).all()
+        counts = np.bincount(labels[items])
+        assert len(counts) == 3
+        assert chisquare(counts).pvalue > 0.01
+        in_ten = np.bincount(items[labels[items] == 1])[2:12]
+        assert chisquare(in_ten).pvalue > 0.01
+    _, items, _ = draw([source], [1, 0], asked, replace=False)
+    assert (items == asked).all()
+
+
 @given(
     st.integers(2, 12).flatmap(
         lambda n: st.tuples(
