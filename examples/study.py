@@ -2,7 +2,7 @@
 
     python examples/study.py --photographs DIR --speech FILE --mice FILE
 
-trains and evaluates some 290 models on two cores, in about eight hours, and writes one line of
+trains and evaluates some 300 models on two cores, in about eight hours, and writes one line of
 JSON per run. It may be stopped at any time and resumes where it was stopped. Tables and figures
 are computed from these lines by
 
@@ -39,6 +39,7 @@ from study_parts.runs import (
     choose_multiples,
     competitor_runs,
     grid_runs,
+    lower_grid_runs,
     main_runs,
 )
 
@@ -106,6 +107,7 @@ def study(
     for stage in (
         lambda: main_runs(extent),
         lambda: grid_runs(extent),
+        lambda: lower_grid_runs(extent, choose_multiples(lines.results)),
         lambda: competitor_runs(extent, choose_multiples(lines.results)),
     ):
         done = lines.done()

@@ -74,16 +74,14 @@ def train(
     batch_size: int,
     learning_rate: float,
     seed: int,
-    decay: bool = False,
     eval_data: Any = None,
     callbacks: Sequence[TrainingCallback] = (),
     progress: Progress | None = None,
 ) -> Path:
     """Train a model in place, by Adam.
 
-    A model with a discriminator is trained by Pythae's adversarial trainer. With `decay`, the
-    learning rate of other models falls to zero by a cosine. `progress` replaces the output of
-    Pythae.
+    A model with a discriminator is trained by Pythae's adversarial trainer. `progress` replaces
+    the output of Pythae.
 
     Returns:
         The folder of the saved model, for `AutoModel.load_from_folder`.
@@ -100,10 +98,6 @@ def train(
             settings[f"{network}_optimizer_params"] = {"betas": (0.5, 0.999)}
         config = AdversarialTrainerConfig(**settings)
     else:
-        if decay:
-            settings |= {
-                "scheduler_cls": "CosineAnnealingLR", "scheduler_params": {"T_max": epochs}
-            }  # fmt: skip
         config = BaseTrainerConfig(**settings, learning_rate=learning_rate)
     pipeline = TrainingPipeline(model, config)
     shown = [] if progress is None else [progress]

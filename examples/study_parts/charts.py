@@ -21,7 +21,7 @@ from study_parts.groups import (
 )
 
 COLOURS = {
-    "ungated": "#b0b0b0", "decay": "#7f7f7f", "0.1": "#e0a060", "gated": "#2a6fb0",
+    "ungated": "#b0b0b0", "schedule": "#7f7f7f", "0.1": "#e0a060", "gated": "#2a6fb0",
     "group": "#9467bd", "ada": "#2ca02c", "supervised": "#bcbd22", "lord": "#d62728",
 }  # fmt: skip
 
@@ -64,7 +64,7 @@ def model_chart(groups: Groups) -> Any:
 def competitor_chart(groups: Groups) -> Any:
     """The same for the competitors."""
     rows = competitors(groups, "faces")
-    return _bars({"rendered faces, the same labels": rows} if len(rows) > 3 else {})
+    return _bars({"rendered faces": rows} if len(rows) > 3 else {})
 
 
 def _bars(panels: dict[str, dict[str, list[Line]]]) -> Any:
@@ -81,7 +81,7 @@ def _bars(panels: dict[str, dict[str, list[Line]]]) -> Any:
             )
             at = np.arange(len(names)) + (i - (len(rows) - 1) / 2) * width
             axes.bar(
-                at, means, width, yerr=halves, label=SCHEMES[scheme], capsize=2,
+                at, means, width, yerr=halves, label=SCHEMES[scheme].replace("`", ""), capsize=2,
                 color=COLOURS.get(scheme),
             )  # fmt: skip
         ticks = [name.replace(" of ", "\nof ") for name in names]

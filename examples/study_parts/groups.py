@@ -18,7 +18,7 @@ Column: TypeAlias = Callable[[Line], float]
 BACKBONES = {"beta": "beta-VAE", "info": "InfoVAE", "dip": "DIP-VAE-II"}
 SCHEMES = {
     "ungated": "ungated",
-    "decay": "ungated, falling learning rate",
+    "schedule": "ungated, `GatedSchedule()`",
     "0.1": "gated, version 0.1",
     "gated": "gated",
     "robust": "gated, `robust_pairs`",
@@ -118,7 +118,7 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def competitors(groups: Groups, name: str) -> dict[str, list[Line]]:
-    """Scheme -> lines on a data set: ungated (two rates), version 0.1, gated, and competitors."""
+    """Scheme -> lines on a data set: ungated (two), version 0.1, gated, and competitors."""
     found = {}
     for part in ("main", "competitors"):
         for run, lines in of_part(groups, part, data=name, backbone="beta").items():

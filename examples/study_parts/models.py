@@ -102,7 +102,9 @@ def make_model(
         "info": {"alpha": 1 - beta, "lbd": MMD_LAMBDA},
         "dip": {"lambda_od": DIP_LAMBDA, "lambda_d": DIP_LAMBDA},
     }[backbone]
-    model_class, config_class = BACKBONES[backbone]["gated" if scheme in SCHEMES else "ungated"]
+    # `GatedSchedule` is for gated models, and one partition is the whole of the latent space.
+    gated = scheme in (*SCHEMES, "schedule")
+    model_class, config_class = BACKBONES[backbone]["gated" if gated else "ungated"]
     if scheme in SCHEMES:
         model_class = READINGS.get(scheme, model_class)
         settings |= {"partitions": dict(partitions.sizes), "rest": list(partitions.rest)}

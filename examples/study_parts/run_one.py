@@ -22,10 +22,10 @@ from study_parts.data import DataSet, Part, Sources, label, load
 from study_parts.models import assign_dimensions, make_model
 from study_parts.runs import Run, Settings
 
-ON_IMAGES = ("ungated", "decay", "supervised", "lord")  # trained without pairs
+ON_IMAGES = ("ungated", "schedule", "supervised", "lord")  # trained without pairs
 DECODES_PAIRS = ("gated", "robust", "0.1", "group", "ada")  # two images per row
-WITHOUT_PARTITIONS = ("ungated", "decay", "ada")
-SCHEDULED = ("gated", "robust")
+WITHOUT_PARTITIONS = ("ungated", "schedule", "ada")
+SCHEDULED = ("gated", "robust", "schedule")
 
 
 def run_one(run: Run, settings: Settings, sources: Sources, output: Path) -> dict[str, Any]:
@@ -99,7 +99,6 @@ def fit(
                 batch_size=batch,
                 learning_rate=settings.learning_rate,
                 seed=run.seed,
-                decay=run.scheme == "decay",
                 callbacks=[GatedSchedule()] if run.scheme in SCHEDULED else [],
             )
     return model

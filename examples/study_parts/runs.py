@@ -1,6 +1,6 @@
 """The runs of the study, and how the weight of the KL of competitors is chosen."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import mean
 from typing import Any
@@ -63,7 +63,7 @@ class Extent:
     more_seeds_on: str = "dip"  # the intervals of five seeds overlapped in C
     shares: tuple[float, ...] = (0.1, 0.01)
     wrongs: tuple[float, ...] = (0.1, 0.2, 0.4)
-    wrong_gated: float = 0.2  # without robust_pairs
+    wrongs_gated: tuple[float, ...] = (0.1, 0.2)  # without robust_pairs
     wrong_on: tuple[str, ...] = ("faces", "speech")
     readings: tuple[str, ...] = ("input", *READINGS)
     steps: tuple[float, ...] = (1 / 6, 1 / 3)
@@ -81,7 +81,7 @@ TINY = Extent(
     more_seeds=(),
     shares=(0.5,),
     wrongs=(0.4,),
-    wrong_gated=0.4,
+    wrongs_gated=(0.4,),
     wrong_on=("faces",),
     steps=(0.5,),
     steps_on=("faces",),
@@ -96,6 +96,13 @@ def grid_runs(extent: Extent) -> Iterable[Run]:
         for scheme in extent.competitors if name == "faces" else ON_REAL_DATA:
             for multiple in extent.multiples:
                 yield Run("grid", name, scheme, multiple=multiple, seed=GRID_SEED)
+
+
+def lower_grid_runs(extent: Extent, multiples: Mapping[tuple[str, str], float]) -> Iterable[Run]:
+    """Half the lowest of several weights, for the competitors whose best weight it is."""
+    for (name, scheme), multiple in multiples.items():
+        if multiple == min(extent.multiples) < max(extent.multiples):
+            yield Run("grid", name, scheme, multiple=multiple / 2, seed=GRID_SEED)
 
 
 def choose_multiples(lines: Iterable[dict[str, Any]]) -> dict[tuple[str, str], float]:
@@ -124,13 +131,12 @@ def main_runs(extent: Extent) -> Iterable[Run]:
         for name in extent.names:
             for scheme in _schemes(extent, seed):
                 yield Run("main", name, scheme, seed=seed)
-            if seed in extent.few_seeds:
-                yield Run("main", name, "decay", seed=seed)
         if seed in extent.few_seeds:
             for name in extent.wrong_on:
                 for wrong in (0.0, *extent.wrongs):
                     yield Run("labels", name, "robust", wrong=wrong, seed=seed)
-                yield Run("labels", name, "gated", wrong=extent.wrong_gated, seed=seed)
+                for wrong in extent.wrongs_gated:
+                    yield Run("labels", name, "gated", wrong=wrong, seed=seed)
         for backbone in extent.backbones[1:]:
             for scheme in _schemes(extent, seed):
                 yield Run("main", "faces", scheme, backbone, BACKBONES[backbone], seed=seed)
@@ -154,8 +160,8 @@ def main_runs(extent: Extent) -> Iterable[Run]:
 
 
 def _schemes(extent: Extent, seed: int) -> tuple[str, ...]:
-    """Version 0.1 is a line for comparison, on few seeds."""
-    return ("gated", "ungated", *(["0.1"] if seed in extent.few_seeds else []))
+    """Version 0.1 and ungated models with the schedule are for comparison, on few seeds."""
+    return ("gated", "ungated", *(["0.1", "schedule"] if seed in extent.few_seeds else []))
 
 
 def competitor_runs(extent: Extent, multiples: dict[tuple[str, str], float]) -> Iterable[Run]:

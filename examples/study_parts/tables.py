@@ -121,7 +121,7 @@ def glance_table(groups: Groups) -> str:
 
 
 def model_table(groups: Groups, part: str = "main", data: str = "faces") -> str:
-    """Faces: each backbone ungated, also with a falling rate, of version 0.1, and gated."""
+    """Faces: each backbone ungated, also with the schedule, of version 0.1, and gated."""
     rows = [["", "runs", *SCORES, "error relative to ungated", "minutes (median)"]]
     for run, lines in of_part(groups, part, data=data).items():
         ungated = lines_of(groups, part, data=data, backbone=run.backbone, scheme="ungated")
@@ -146,10 +146,10 @@ def gain_table(groups: Groups) -> str:
 
 
 def data_table(groups: Groups) -> str:
-    """Each data set: scores by partition, from samples and from means."""
+    """Each data set: scores by partition and leakage, from samples and from means."""
     rows = [[
         "data: factors", "model (beta: multiple of the rule)", "own", "other labelled", "rest",
-        "means: own", "other labelled", "rest", "error",
+        "constant", "leakage", "means: own", "other labelled", "rest", "leakage", "error",
     ]]  # fmt: skip
     for name in NAMES:
         found = competitors(groups, name)
@@ -157,16 +157,14 @@ def data_table(groups: Groups) -> str:
             multiple = lines[0]["run"]["multiple"]
             weight = f" ({multiple:g})" if multiple != 1 else ""
             places = ("own", "other", "rest")
+            leaks = [f"{np.mean([*map(FIGURES[each], lines)]):.2f}" for each in SCORES[3:5]]
             rows.append([
                 title(name, lines),
                 f"{SCHEMES[scheme]}{weight}, {len(lines)} runs",
-                *(scores(lines, place) for place in places),
-                *(scores(lines, place, "mean") for place in places),
+                *(scores(lines, place) for place in (*places, "chance")), leaks[0],
+                *(scores(lines, place, "mean") for place in places), leaks[1],
                 f"{mean_error(lines)} {_times(lines, found.get('ungated', []))}",
             ])  # fmt: skip
-        if found:
-            chance = scores(next(iter(found.values())), "chance")
-            rows.append([f"{name}: constant prediction", "", chance, *[""] * 6])
     return as_markdown(rows)
 
 
@@ -249,7 +247,10 @@ def step_table(groups: Groups) -> str:
                           each[0].steps),
     ):  # fmt: skip
         steps = round(run.steps * lines[0]["settings"]["steps"])
-        budget = [f"{steps:,}", f"{steps * lines[0]['settings']['images']:,}", _minutes(lines)]
+        images = steps * lines[0]["settings"]["images"]
+        if run.scheme == "gated":  # swap consistency, before the last phase
+            images += round(steps * 5 / 6) * (lines[0]["settings"]["images"] // 6)
+        budget = [f"{steps:,}", f"{images:,}", _minutes(lines)]
         first = [title(run.data, lines), SCHEMES[run.scheme], *budget]
         cells = [scores(lines, place) for place in ("own", "elsewhere")]
         rows.append([*first, *cells, mean_error(lines)])
@@ -258,9 +259,10 @@ def step_table(groups: Groups) -> str:
 
 def grid_table(groups: Groups) -> str:
     """The grid from which the weights were chosen."""
-    rows = [["data", "model", "beta: multiple of the rule", "D", "C", "I", "error"]]
+    shown = ("D", "C", "I", "leakage", "error")
+    rows = [["data", "model", "beta: multiple of the rule", *shown]]
     for run, lines in of_part(groups, "grid").items():
-        cells = figures(lines, [FIGURES[name] for name in ("D", "C", "I", "error")])
+        cells = figures(lines, [FIGURES[name] for name in shown])
         rows.append([run.data, SCHEMES[run.scheme], f"{run.multiple:g}", *cells])
     return as_markdown(rows)
 

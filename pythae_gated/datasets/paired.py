@@ -54,8 +54,8 @@ class PairedDataset(Dataset[DatasetOutput]):
         weights: Partition or `"self"` -> relative frequency. Default: 1 each, and of self pairs
             as many as of all others together if there is a rest.
         balanced: Whether each label of a partition is equally frequent in its pairs, instead of
-            each labelled item: better if some labels are rare (measured in
-            tests/benchmarks/README.md). Not for `pairs`, a tolerance or a dataset with a seed.
+            each labelled item: better if some labels are rare. Does not apply to `pairs`, labels
+            with a tolerance and datasets with a seed.
         labels: Numbers (N, ...) to pass on with the data.
         unknown: A label that means unknown too, such as -1, or a list of them, for all factors;
             or a mapping from partition to either. A value that never occurs, or occurs in several

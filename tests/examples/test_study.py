@@ -21,6 +21,7 @@ from study_parts.readings import READINGS
 from study_parts.run_one import as_classes, fit, run_one
 from study_parts.runs import (
     COMPETITORS,
+    GRID_SEED,
     TINY,
     TINY_SETTINGS,
     WHOLE,
@@ -29,11 +30,12 @@ from study_parts.runs import (
     choose_multiples,
     competitor_runs,
     grid_runs,
+    lower_grid_runs,
     main_runs,
 )
-from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from pythae_gated import Partitions
+from pythae_gated.callbacks import GatedSchedule
 from pythae_gated.networks import ConvDecoder
 
 SMALL = Settings(steps=4, images=64, epochs=2, n_faces=400, n_fit=256)
@@ -204,7 +206,7 @@ def test_the_plan_contains_each_run_once():
     runs = [*main_runs(WHOLE), *grid_runs(WHOLE), *competitor_runs(WHOLE, multiples)]
     assert len(runs) == len(set(runs))
     count = Counter(run.part for run in runs)
-    assert count["main"] == (5 + 2) * (2 * 5 + 3) + 5 * 3 + 5 * 2
+    assert count["main"] == (5 + 2) * (2 * 5 + 2 * 3) + 5 * 2
     assert (count["input"], count["large"]) == (5 * 3, 3 * 2)
     assert not {run.seed for run in runs if run.part == "grid"} & set(WHOLE.seeds)
 
@@ -224,6 +226,16 @@ def test_weights_are_chosen_by_the_mean_of_the_three_scores():
         make_line(Run("grid", "faces", "group", multiple=0.2), diverged=True),
     ]
     assert choose_multiples(lines) == {("faces", "lord"): 0.2, ("faces", "group"): 0.1}
+
+
+def test_lower_weights_are_tried_where_the_lowest_is_best():
+    multiples = {("faces", "lord"): 0.2, ("faces", "group"): 0.5, ("speech", "group"): 0.2}
+    runs = list(lower_grid_runs(WHOLE, multiples))
+    assert [(run.data, run.scheme, run.multiple) for run in runs] == [
+        ("faces", "lord", 0.1), ("speech", "group", 0.1)
+    ]  # fmt: skip
+    assert {(run.part, run.seed) for run in runs} == {("grid", GRID_SEED)}
+    assert not list(lower_grid_runs(TINY, multiples))
 
 
 def test_labels_are_removed_and_replaced_at_the_given_rates():
@@ -322,7 +334,9 @@ def test_dip_vae_divides_its_error_by_the_noise_variance(faces):
 
 
 @pytest.mark.filterwarnings(UNIQUE_LABELS)
-@pytest.mark.parametrize("scheme", ["gated", "group", "supervised", "lord", "free closed codes"])
+@pytest.mark.parametrize(
+    "scheme", ["gated", "schedule", "group", "supervised", "lord", "free closed codes"]
+)
 def test_all_models_decode_the_same_number_of_images(scheme, faces, monkeypatch):
     decoded = []
     forward = ConvDecoder.forward
@@ -340,18 +354,20 @@ def test_all_models_decode_the_same_number_of_images(scheme, faces, monkeypatch)
     assert all(torch.isfinite(each).all() for each in model.parameters())
 
 
-@pytest.mark.parametrize(("scheme", "last"), [("ungated", 1), ("decay", 0.5)])
-def test_the_learning_rate_falls_only_where_the_scheme_says_so(scheme, last, faces):
-    rates = []
-    hook = register_optimizer_step_pre_hook(
-        lambda optimizer, *_: rates.append(optimizer.param_groups[0]["lr"])
-    )
-    try:
-        fit(Run("main", "faces", scheme), SMALL, faces, faces.all)
-    finally:
-        hook.remove()
-    full = SMALL.learning_rate  # in the first of two epochs of two steps; a cosine to zero
-    assert rates == pytest.approx([full, full, last * full, last * full])
+@pytest.mark.parametrize("backbone", WHOLE.backbones)
+def test_ungated_models_with_the_schedule_differ_in_nothing_else(backbone, faces, monkeypatch):
+    ungated, scheduled = (make(scheme, faces, backbone) for scheme in ("ungated", "schedule"))
+    images = torch.from_numpy(faces.all.images[:64])
+    losses = []
+    for model in (ungated, scheduled):
+        torch.manual_seed(0)
+        losses.append(model({"data": images}).loss.item())
+    assert losses[0] == losses[1]
+    trained = {}
+    monkeypatch.setattr("study_parts.run_one.train", lambda *args, **named: trained.update(named))
+    for scheme, expected in (("ungated", []), ("schedule", [GatedSchedule])):
+        fit(Run("main", "faces", scheme, backbone), SMALL, faces, faces.all)
+        assert [type(each) for each in trained["callbacks"]] == expected
 
 
 @pytest.mark.filterwarnings(UNIQUE_LABELS)
