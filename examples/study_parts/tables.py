@@ -157,7 +157,10 @@ def data_table(groups: Groups) -> str:
             multiple = lines[0]["run"]["multiple"]
             weight = f" ({multiple:g})" if multiple != 1 else ""
             places = ("own", "other", "rest")
-            leaks = [f"{np.mean([*map(FIGURES[each], lines)]):.2f}" for each in SCORES[3:5]]
+            leaks = [
+                f"{np.mean([FIGURES[each](line) for line in lines]):.2f}"
+                for each in ("leakage", "leakage of means")
+            ]
             rows.append([
                 title(name, lines),
                 f"{SCHEMES[scheme]}{weight}, {len(lines)} runs",

@@ -122,7 +122,8 @@ def _group(values: NDArray[Any], known: Mask, name: str, balanced: bool) -> Grou
     if values.dtype.kind in "OU" and (found := _LOOK_MISSING & set(values[known].tolist())):
         notes.append(f"labels of {name!r} that look missing: {sorted(found)}; see unknown=")
     if len(groups) and not balanced:
-        low, high = groups.sizes.min(), groups.sizes.max()
+        sizes = groups.sizes
+        low, high = sizes.min(), sizes.max()
         if high >= 10 * low:
             notes.append(f"a label of {name!r} is on {low:,} to {high:,} images; see balanced=")
     groups.note = "\n".join(notes)

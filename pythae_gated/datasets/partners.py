@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -63,9 +64,6 @@ class Groups(Candidates):
     """Items are partners if their labels, numbers (N,), are equal; -1 is unknown.
 
     If `balanced`, `sample` draws each label equally often, not each item.
-
-    Attributes:
-        sizes: The number of items of each label that several have.
     """
 
     def __init__(self, codes: Codes, balanced: bool = False) -> None:
@@ -77,9 +75,17 @@ class Groups(Candidates):
         members, shape = self._members, (len(sizes), len(codes))
         table = csr_matrix((np.ones(len(members), bool), (codes[members], members)), shape=shape)
         self._starts, self._order = table.indptr, table.indices  # items, one group after another
-        counts = np.diff(self._starts)
-        self._repeated = np.flatnonzero(counts)
-        self.sizes = counts[self._repeated]
+
+    @cached_property
+    def _repeated(self) -> Indices:
+        """The labels that several items have."""
+        return np.flatnonzero(np.diff(self._starts))
+
+    @property
+    def sizes(self) -> Indices:
+        """The number of items of each label that several have."""
+        counts: Indices = np.diff(self._starts)
+        return counts[counts > 0]
 
     def sample(self, n: int, rng: np.random.Generator) -> Indices:
         if not self.balanced:

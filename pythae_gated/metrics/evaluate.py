@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from pythae_gated.datasets.images import ImageReader, Images, open_images
+from pythae_gated.gating.terms import prior_kl
 from pythae_gated.inference import decode, posterior, resolve_partitions, sample_posterior
 from pythae_gated.metrics.dci import dci
 from pythae_gated.metrics.evaluation import ACTIVE, Evaluation
@@ -171,7 +172,7 @@ def evaluate(
         leakage_of_means=of_means,
         metrics=metrics,
         reconstruction_error=error,
-        kl=(mu.square() + log_var.exp() - 1 - log_var).mean(dim=0).div(2).numpy(),
+        kl=prior_kl(mu, log_var).mean(dim=0).numpy(),
         mean_variance=mean_variance,
         codes=codes,
         draws=draws,

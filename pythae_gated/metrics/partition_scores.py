@@ -185,10 +185,11 @@ def leakage(
         others = np.delete(np.arange(partitions.latent_dim), partitions.slices[own])
         if len(others):
             sides = fitted.select([name]), tested.select([name])
-            (found,) = predict(*sides, others, seed, n_jobs)
-            guess = chance(found.factor)
-            if len(np.unique(found.factor.known_values)) < 2:
+            (factor,) = sides[1].factors
+            if len(np.unique(factor.known_values)) < 2:
                 raise ValueError(f"factor {name!r} takes a single value in the rows to test")
+            (found,) = predict(*sides, others, seed, n_jobs)
+            guess = chance(factor)
             leaks[name] = max(0.0, found.score - guess) / (1 - guess)
     return leaks
 
