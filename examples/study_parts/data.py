@@ -48,7 +48,7 @@ class DataSet:
     """All images and factors, the labelled ones by partition, and the partitions' sizes.
 
     Items of equal `groups` are held out together. `unseen` is a factor of which one value (a
-    speaker) is held out besides.
+    speaker) is held out besides. With `folds`, five successive seeds hold out five folds.
     """
 
     all: Part
@@ -56,6 +56,7 @@ class DataSet:
     sizes: Mapping[str, int]
     groups: np.ndarray | None = None
     unseen: str | None = None
+    folds: bool = False
 
     @property
     def intended(self) -> dict[str, str]:
@@ -71,7 +72,11 @@ class DataSet:
             names = np.unique(values)
             hidden = values == names[seed % len(names)]
         names = np.unique(groups[~hidden])
-        chosen = np.random.default_rng(seed).choice(names, len(names) // 5, replace=False)
+        if self.folds:
+            shuffled = np.random.default_rng(seed // 5).permutation(names)
+            chosen = np.array_split(shuffled, 5)[seed % 5]
+        else:
+            chosen = np.random.default_rng(seed).choice(names, len(names) // 5, replace=False)
         held_out = ~hidden & np.isin(groups, chosen)
         return self.all[~hidden & ~held_out], self.all[held_out], self.all[hidden]
 
@@ -91,7 +96,8 @@ def load(name: str, sources: Sources, n_faces: int = 24_000) -> DataSet:
         pixels, factors = read_photographs(sources.photographs)
         photographs = Part(pixels / np.float32(255), factors)
         sizes = {"pose": 4, "person": 4, "rest": 4}
-        return DataSet(photographs, {"pose": ("pose",), "person": ("person",)}, sizes)
+        labelled = {"pose": ("pose",), "person": ("person",)}
+        return DataSet(photographs, labelled, sizes, folds=True)
     if name == "digits":
         images, digit = read_digits()
         sizes = {"digit": 6, "rest": 10}

@@ -4,7 +4,8 @@ Run it as `python tests/benchmarks/bench_step.py`. Steps of both models alternat
 of their time ratios is shown: "input" on B pairs relative to the parent on B images, "target"
 on B pairs relative to the parent on 2 B images. Peak memory is the increase of a process's
 high-water mark over its first steps. A second table has the cost of each term of "target"
-(the first has none of them).
+(the first has none of them). On a GPU: `--device cuda`, where memory is the peak of what
+torch allocates.
 """
 
 import argparse
@@ -38,7 +39,7 @@ CONFIGS = {"BetaVAE": "BetaVAEConfig", "INFOVAE_MMD": "INFOVAE_MMD_Config"}
 
 
 def make_step(
-    name: str, batch_size: int, closed: str | None, **options: Any
+    name: str, batch_size: int, closed: str | None, device: str, **options: Any
 ) -> Callable[[], None]:
     """A step of Adam for the parent (`closed` None) or for the gated model."""
     torch.manual_seed(0)
@@ -48,18 +49,20 @@ def make_step(
     if closed is not None:
         extra = {"partitions": SIZES, "closed_partitions": closed, **(options or NO_TERMS)}
     config = getattr(module, prefix + CONFIGS[name])(INPUT_DIM, LATENT_DIM, **extra)
-    model = getattr(module, prefix + name)(config)
+    model = getattr(module, prefix + name)(config).to(device)
     optimizer = torch.optim.Adam(model.parameters())
-    data, target = torch.rand(2, batch_size, *INPUT_DIM)
+    data, target = torch.rand(2, batch_size, *INPUT_DIM, device=device)
     inputs = {"data": data}
     if closed is not None:
-        kinds = torch.arange(batch_size) % 3
-        inputs |= {"target": target, "gate": torch.eye(3, dtype=torch.bool)[kinds]}
+        kinds = torch.arange(batch_size, device=device) % 3
+        inputs |= {"target": target, "gate": torch.nn.functional.one_hot(kinds, 3).bool()}
 
     def step() -> None:
         optimizer.zero_grad()
         model(inputs).loss.backward()
         optimizer.step()
+        if device == "cuda":
+            torch.cuda.synchronize()
 
     return step
 
@@ -89,25 +92,29 @@ def keep_freed_memory() -> None:
     libc.mallopt(mmap_threshold, 2**25)
 
 
-def peak_memory(name: str, batch_size: int, closed: str | None) -> float:
+def peak_memory(name: str, batch_size: int, closed: str | None, device: str) -> float:
     """Growth of a new process over three steps, in MB."""
-    command = [sys.executable, __file__, "--memory", name, str(batch_size), closed or "parent"]
+    command = [sys.executable, __file__, "--device", device]
+    command += ["--memory", name, str(batch_size), closed or "parent"]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
-def print_memory(name: str, batch_size: int, closed: str | None) -> None:
+def print_memory(name: str, batch_size: int, closed: str | None, device: str) -> None:
     """Print the rise of this process's high-water mark over three steps."""
-    make_step(name, 2, closed)()
-    Path("/proc/self/clear_refs").write_text("5")  # reset the high-water mark
-    before = high_water_mark()
-    step = make_step(name, batch_size, closed)
+    make_step(name, 2, closed, device)()
+    if device == "cpu":
+        Path("/proc/self/clear_refs").write_text("5")  # reset the high-water mark
+    before = high_water_mark(device)
+    step = make_step(name, batch_size, closed, device)
     for _ in range(3):
         step()
-    print(high_water_mark() - before)
+    print(high_water_mark(device) - before)
 
 
-def high_water_mark() -> float:
+def high_water_mark(device: str) -> float:
     """The peak memory of this process, in MB (Linux)."""
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
@@ -116,24 +123,26 @@ def main() -> None:
     """Print the table, or the peak memory of one process."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=15.0, help="for each ratio")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--memory", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    device = args.device
     warnings.simplefilter("ignore")
     if args.memory:
         name, batch_size, closed = args.memory
-        print_memory(name, int(batch_size), None if closed == "parent" else closed)
+        print_memory(name, int(batch_size), None if closed == "parent" else closed, device)
         return
     keep_freed_memory()
     print("| model | batch | input, time | target, time | input, memory (MB, ours / Pythae's) |")
     print("| --- | --- | --- | --- | --- |")
     for name in CONFIGS:
         for size in (64, 256, 1024):
-            parents = make_step(name, size, None), make_step(name, 2 * size, None)
+            parents = (make_step(name, rows, None, device) for rows in (size, 2 * size))
             times = [
-                ratio(make_step(name, size, closed), parent, args.seconds)
+                ratio(make_step(name, size, closed, device), parent, args.seconds)
                 for closed, parent in zip(("input", "target"), parents, strict=True)
             ]
-            memory = [peak_memory(name, size, closed) for closed in ("input", None)]
+            memory = [peak_memory(name, size, closed, device) for closed in ("input", None)]
             print(
                 f"| {name} | {size} | {times[0]:.2f} | {times[1]:.2f} | "
                 f"{memory[0]:.0f} / {memory[1]:.0f} |",
@@ -142,9 +151,9 @@ def main() -> None:
     print("\n| BetaVAE, batch | " + " | ".join(TERMS) + " |")
     print("| " + " | ".join(["---"] * (len(TERMS) + 1)) + " |")
     for size in (64, 256):
-        parent = make_step("BetaVAE", 2 * size, None)
+        parent = make_step("BetaVAE", 2 * size, None, device)
         steps = [
-            make_step("BetaVAE", size, "target", rest=["identity"], **options)
+            make_step("BetaVAE", size, "target", device, rest=["identity"], **options)
             for options in TERMS.values()
         ]
         cells = [f"{ratio(step, parent, args.seconds):.2f}" for step in steps]
