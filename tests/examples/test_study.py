@@ -310,6 +310,21 @@ def test_photographs_speech_and_proteins_are_read(folder, tmp_path):
     assert set(shapes) | {"faces"} == set(data_sets.NAMES)
 
 
+def test_photographs_are_held_out_in_five_folds():
+    images = np.arange(23, dtype=np.float32).reshape(23, 1, 1, 1)
+    data = DataSet(Part(images, {"pose": np.arange(23) % 4}), {"pose": ("pose",)}, {}, folds=True)
+    parts = [data.split(seed) for seed in range(10)]
+    for training, test, unseen in parts:
+        both = np.concatenate([training.images, test.images]).ravel()
+        assert sorted(both) == list(range(23))
+        assert len(test.images) in (4, 5)
+        assert len(unseen.images) == 0
+    folds = [test.images.ravel() for _, test, _ in parts]
+    for partition in (folds[:5], folds[5:]):
+        assert sorted(np.concatenate(partition)) == list(range(23))
+    assert set(folds[0]) != set(folds[5])  # seeds from 5 on have another partition
+
+
 @pytest.mark.parametrize("backbone", WHOLE.backbones)
 @pytest.mark.parametrize("scheme", ["ungated", "0.1", "gated"])
 def test_each_backbone_has_the_weight_of_its_run(backbone, scheme, faces):
