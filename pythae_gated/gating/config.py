@@ -29,9 +29,8 @@ class GatedConfigMixin:
         swap_consistency: Weight of KL(q(z_rest | x) || q(z_rest | x')), where x' is decoded from
             the rest of x and the labelled codes of other images. A lower weight reconstructs
             better, but labelled factors are predicted better from the rest.
-        robust_pairs: Whether to train less on pairs whose posteriors in the shared partition
-            differ nearly as much as those of unrelated images; use it if labels may be wrong.
-            Needs `"target"`.
+        robust_pairs: Whether to train less on pairs whose posteriors differ far more than those
+            of a typical pair; use it if labels may be wrong. Needs `"target"`.
         partition_order: Do not set it. Saved with the config to detect files whose keys a tool
             has sorted.
 

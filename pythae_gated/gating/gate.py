@@ -102,13 +102,12 @@ class TargetScheme:
         output = self._encode(*args, **kwargs)
         self._mu, self._log_var = output["embedding"], output["log_covariance"]
         config = self._model.model_config
-        if config.agreement:
+        if config.agreement or config.robust_pairs:
             self._divergence = terms.divergence(self._mu, self._log_var)
         if config.robust_pairs:
             data, target = args[0].chunk(2)
             same = (data == target).flatten(1).all(dim=1)
-            codes = self._mu, self._log_var
-            weights = terms.weigh_pairs(*codes, self._gate, self._partitions, same)
+            weights = terms.weigh_pairs(self._divergence, self._gate, self._partitions, same)
             self._weights = torch.cat([weights, weights])
         return output
 

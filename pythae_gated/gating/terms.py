@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from pythae_gated.partitions import Partitions
 
-_TOLERATED = 0.2  # of the divergence of unrelated images, where a pair's weight is a half
+_TYPICAL = 0.25  # quantile: a pair of right labels even if most pairs have a wrong one
+_TOLERATED = 6.0  # times the divergence of a typical pair, where a pair's weight is a half
 
 
 def gaussian_kl(mu: Tensor, log_var: Tensor, other_mu: Tensor, other_log_var: Tensor) -> Tensor:
@@ -61,31 +62,29 @@ def divergence(mu: Tensor, log_var: Tensor) -> Tensor:  # (2B, L), (2B, L) -> (2
 
 
 def weigh_pairs(
-    mu: Tensor,  # (2B, L)
-    log_var: Tensor,  # (2B, L)
+    divergences: Tensor,  # (2B, L)
     gate: Tensor,  # (B, K)
     partitions: Partitions,
     same: Tensor,  # (B,): whether the target is the input
 ) -> Tensor:  # (B,)
-    """Small weights for pairs whose posteriors differ nearly as much as those of any two images.
+    """Small weights for pairs whose posteriors differ far more than those of a typical pair.
 
-    With d the divergence of a pair in its open labelled partition, both directions, and d' the
-    mean of d over consecutive images of the batch, w = 1 / (1 + (d / 0.2 d')^4). Self pairs have
-    weight 1, and the mean weight of the others is 1.
+    With d the divergence of a pair in its open labelled partition, both directions, and d' a low
+    quantile of d over the pairs of the same kind in the batch, w = 1 / (1 + (d / 6 d')^4). Self
+    pairs have weight 1, and the mean weight of the others is 1.
     """
-    mu, log_var = mu.detach().float(), log_var.detach().float()
-    pairs = divergence(mu, log_var).view(2, len(gate), -1).sum(dim=0)
-    unrelated = 2 * gaussian_kl(mu, log_var, mu.roll(1, 0), log_var.roll(1, 0))
-    weights = torch.ones_like(pairs[:, 0])
+    both = divergences.detach().float().view(2, len(gate), -1).sum(dim=0)
+    weights = torch.ones_like(both[:, 0])
     shared = torch.zeros_like(weights, dtype=torch.bool)
+    parts = partitions.split(both)
     whole = gate.all(dim=1) & (len(partitions.names) > 1)  # self pairs without a rest
     for column, name in zip(gate.T, partitions.names, strict=True):
         if name in partitions.rest:
             continue
-        distance, typical = (partitions.split(d)[name].sum(dim=1) for d in (pairs, unrelated))
-        limit = (_TOLERATED * typical.mean()).clamp(min=1e-30)
+        distance = parts[name].sum(dim=1)
         of_kind = column & ~whole & ~same
-        weight = 1 / (1 + (distance / limit).pow(4))
+        typical = torch.where(of_kind, distance, torch.nan).nanquantile(_TYPICAL)
+        weight = 1 / (1 + (distance / (_TOLERATED * typical)).pow(4))
         weights = torch.where(of_kind, torch.minimum(weights, weight), weights)
         shared = shared | of_kind
     mean = torch.where(shared, weights, 0).sum() / shared.sum().clamp(min=1)
