@@ -388,7 +388,7 @@ class TestNestedFactors:
         evaluate(model, images, genotype, groups=factors["mouse"])
 
     def test_p_values_are_those_of_permuted_groups(self, model, data):
-        """Codes that tell the mouse tell its genotype, but three mice are no evidence."""
+        """Codes that encode the mouse predict its genotype, but few mice are no evidence."""
         images, mouse = data[0].copy(), np.random.default_rng(0).integers(0, 12, 800)
         genotype = {"genotype": mouse % 2}
         images[:, 0, 0, 0] = mouse % 2
