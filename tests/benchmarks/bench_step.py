@@ -112,7 +112,7 @@ def print_memory(name: str, batch_size: int, closed: str | None, device: str) ->
 
 
 def high_water_mark(device: str) -> float:
-    """The peak memory of this process, in MB (Linux)."""
+    """The peak memory of this process (on Linux), or of its tensors on the GPU, in MB."""
     if device == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
     status = Path("/proc/self/status").read_text()
