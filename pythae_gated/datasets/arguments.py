@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pythae_gated.datasets.labels import Mask, encode_labels, read_factors
+from pythae_gated.datasets.labels import Mask, encode_labels, looking_missing, read_factors
 from pythae_gated.datasets.partners import Candidates, Edges, Groups, Neighbours
 from pythae_gated.errors import PairingError
 from pythae_gated.partitions import SELF, Partitions
-
-_LOOK_MISSING = {"", " ", "nan", "NaN", "NA", "N/A", "<NA>", "None", "null"}
 
 
 def as_mapping(value: Any, argument: str) -> Mapping[str, Any]:
@@ -118,9 +116,17 @@ def _group(values: NDArray[Any], known: Mask, name: str, balanced: bool) -> Grou
             "only equal floats are paired: round them, or give the largest difference of two "
             f"partners, as in tolerance={{{name!r}: 5.0}}"
         )
+    if values.dtype == object:
+        rows = values.reshape(len(values), -1), known.reshape(len(values), -1)
+        for column, seen in zip(rows[0].T, rows[1].T, strict=True):
+            if len({isinstance(value, str) for value in column[seen]}) > 1:
+                raise ValueError(
+                    f"labels of {name!r} are strings and other types, and '1' does not equal 1: "
+                    "convert them all, and give those that are missing as None"
+                )
     notes = []
-    if values.dtype.kind in "OU" and (found := _LOOK_MISSING & set(values[known].tolist())):
-        notes.append(f"labels of {name!r} that look missing: {sorted(found)}; see unknown=")
+    if found := looking_missing(values, known):
+        notes.append(f"labels of {name!r} that look missing: {found}; see unknown=")
     if len(groups) and not balanced:
         sizes = groups.sizes
         low, high = sizes.min(), sizes.max()

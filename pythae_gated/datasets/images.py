@@ -77,6 +77,8 @@ def open_images(data: Any, image_key: Any = None) -> "ImageReader":
         return open_images(data.dataset, image_key).subset(np.asarray(data.indices))
     if isinstance(data, TensorDataset) and image_key is None:
         data = data.tensors[0]
+    if hasattr(data, "iloc") and data.ndim == 1 and data.dtype == object:  # a series of images
+        return ImageReader(data.tolist(), image_key)
     if hasattr(data, "iloc"):  # a data frame
         table = data.to_numpy()
         data = table if table.dtype == np.uint8 else data.to_numpy(np.float32, na_value=np.nan)

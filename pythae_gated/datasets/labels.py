@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 UNKNOWN = -1
+_LOOK_MISSING = {"", " ", "nan", "NaN", "NA", "N/A", "<NA>", "None", "null"}
 
 Codes = NDArray[np.int32]
 Mask = NDArray[np.bool_]
@@ -145,6 +146,11 @@ def encode_labels(values: NDArray[Any], known: Mask) -> Codes:  # (N,)
     result = np.full(len(rows), UNKNOWN, dtype=np.int32)
     result[rows] = codes
     return result
+
+
+def looking_missing(values: NDArray[Any], known: Mask) -> list[str]:
+    """The strings among known labels that probably mean unknown, such as "nan"."""
+    return sorted(_LOOK_MISSING & set(values[known].tolist())) if values.dtype.kind in "OU" else []
 
 
 def _as_array(labels: Any) -> NDArray[Any]:

@@ -51,8 +51,9 @@ class PairedDataset(Dataset[DatasetOutput]):
         tolerance: Partition -> the largest distance between the labels of two partners, which
             then are numbers; Euclidean for several columns. Each partner is equally likely.
             Give angles as two columns, cosine and sine, and 2 sin(d / 2) for a difference of d.
-        weights: Partition or `"self"` -> relative frequency. Default: 1 each, and of self pairs
-            as many as of all others together if there is a rest.
+        weights: Partition or `"self"` -> relative frequency. Default: 1 each; of self pairs, if
+            there is a rest, the number of the other kinds, that is, half of the pairs. Raise it
+            with the weights of others.
         balanced: Whether each label of a partition is equally frequent in its pairs, instead of
             each labelled item: better if some labels are rare. Does not apply to `pairs`, labels
             with a tolerance and datasets with a seed.

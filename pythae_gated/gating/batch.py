@@ -51,12 +51,18 @@ def check_pair(
 
 
 def warn_about_data(model: Any, partitions: Partitions, data: Tensor, has_pairs: bool) -> None:
-    """Warn about data without pairs, or with values that the decoder cannot reach."""
+    """Warn about data without pairs, on a large scale, or that the decoder cannot reach."""
     name, names = type(model).__name__, partitions.names
     if not has_pairs and len(names) > 1:
         warnings.warn(
             f"{name} trains on images without pairs, that is as the ungated model, although it "
             f"has the partitions {', '.join(names)}; pass a PairedDataset",
+            stacklevel=4,
+        )
+    if (spread := float(data.detach().float().std(correction=0))) > 20:
+        warnings.warn(
+            f"the data has a standard deviation of {spread:.3g}, with which trainings on pairs "
+            "have failed: standardise it, or scale images to [0, 1]",
             stacklevel=4,
         )
     *_, last = model.decoder.modules()

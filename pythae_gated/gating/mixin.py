@@ -61,7 +61,8 @@ class GatedMixin(HubCardMixin, _Parent):
 
     Warns:
         UserWarning: At the first training step, if the batch has no pairs although the model has
-            several partitions, or has values that the decoder's final Sigmoid cannot reach.
+            several partitions, a standard deviation above 20, or values that the decoder's final
+            Sigmoid cannot reach.
 
     Reference:
         Vowels, Camgoz and Bowden, Gated Variational AutoEncoders, 2019 (arXiv 1911.06443).

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from pythae_gated.datasets.images import ImageReader, Images, open_images
+from pythae_gated.datasets.labels import encode_labels, read_labels
 from pythae_gated.gating.terms import prior_kl
 from pythae_gated.inference import decode, posterior, resolve_partitions, sample_posterior
 from pythae_gated.metrics.dci import dci
@@ -112,7 +113,8 @@ def evaluate(
     if test is None:
         to_fit, to_test = split_rows(len(images), seed, groups)
         images = images.subset(to_test)
-        groups = None if groups is None else np.asarray(groups)[to_test]
+        if groups is not None:
+            groups = encode_labels(*read_labels(groups, "groups"))[to_test]
         fitted, tested = fitted.take(to_fit), fitted.take(to_test)
     else:
         images = open_images(test[0])

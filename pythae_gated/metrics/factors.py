@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from pythae_gated.datasets.labels import Mask, read_factors
+from pythae_gated.datasets.labels import Mask, looking_missing, read_factors
 
 Array: TypeAlias = npt.NDArray[Any]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -187,7 +187,7 @@ def as_factors(
 
     Warns:
         UserWarning: If a value of `unknown` occurs in no label, or in several factors although
-            `unknown` is not a mapping.
+            `unknown` is not a mapping; or if strings such as "nan" look like missing labels.
     """
     read = read_factors(as_columns(factors, rows), unknown)
     if discrete is None:
@@ -195,6 +195,11 @@ def as_factors(
     chosen = set(discrete)
     for name in chosen - read.keys():
         raise ValueError(f"discrete has {name!r}; the factors are {', '.join(read)}")
+    for name, labels in read.items():
+        if found := looking_missing(*labels):
+            warnings.warn(
+                f"labels of {name!r} that look missing: {found}; see unknown=", stacklevel=3
+            )
     return [_as_factor(name, *labels, name in chosen) for name, labels in read.items()]
 
 

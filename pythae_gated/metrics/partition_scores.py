@@ -117,8 +117,10 @@ def partition_scores(
             "set after another, given as test"
         )
     numbers = None if groups is None else encode_labels(*read_labels(groups, "groups"))
-    if numbers is not None and len(numbers) != rows:
-        raise ValueError(f"{len(numbers)} groups for {rows} rows to test: expected as many")
+    if numbers is not None and (len(numbers) != rows or numbers.min() < 0):
+        raise ValueError(
+            f"{len(numbers)} groups for {rows} rows to test: expected as many, none missing"
+        )
     found = [predict(fitted, tested, at, seed, n_jobs) for at in partitions.slices.values()]
     rng = np.random.default_rng(seed)
     p_values = [

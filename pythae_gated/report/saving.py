@@ -86,14 +86,16 @@ def save_report(
             evaluated as the model.
         title: Of the page; None: from the class of the model.
         unknown: As for `evaluate`.
-        overwrite: Whether to replace the files of an earlier report.
+        overwrite: Whether to replace the files of an earlier report: all that have the names of
+            its page, evaluations and pictures, such as `swap_1_pose.png`.
         seed: Of the evaluation and the variations.
 
     Returns:
         The path of `report.html`.
 
     Raises:
-        FileExistsError: If a file of the report exists already, unless `overwrite`.
+        FileExistsError: If the folder is a file, or one of the report's files exists already,
+            unless `overwrite`.
         TypeError: If a model has no Gaussian posterior.
         PartitionError: If the partitions do not fit a model; give the baseline as many latent
             dimensions as the model.
@@ -171,6 +173,8 @@ def save_report(
 
 def _earlier_files(folder: Path, overwrite: bool) -> list[Path]:
     """The files of an earlier report, which only `overwrite` permits."""
+    if folder.is_file():
+        raise FileExistsError(f"{str(folder)!r} is a file: expected a folder")
     patterns = [prefix + each for prefix in ("", BASELINE) for each in (EVALUATION, *FIGURES)]
     found = [path for pattern in (PAGE, *patterns) for path in folder.glob(pattern)]
     if found and not overwrite:

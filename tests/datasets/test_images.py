@@ -114,6 +114,11 @@ def test_a_data_frame_of_numbers_is_a_table(dtype):
     assert torch.equal(open_images(table).read(range(N)), expected)
 
 
+def test_a_series_of_images_is_a_list_of_them():
+    series = pd.Series(list(IMAGES), index=range(5, 5 + len(IMAGES)))
+    assert torch.equal(open_images(series).read([0, 1]), torch.from_numpy(IMAGES[:2]))
+
+
 @pytest.mark.parametrize(
     ("mode", "shape"), [("L", (1, 4, 5)), ("RGB", (3, 4, 5)), ("P", (3, 4, 5)), ("1", (1, 4, 5))]
 )

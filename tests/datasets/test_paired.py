@@ -755,6 +755,7 @@ class TestNeighbouringTypes:
             ({"labels": 5}, r"labels of shape torch.Size\(\[\]\) for 60 images"),
             ({"unknown": {"hair": -1}}, "unknown has 'hair': expected some of pose"),
             ({"factors": {"pose": [[1], [1, 2]] * 30}}, r"'pose' cannot be read \(unhashable"),
+            ({"factors": {"pose": [1, "1"] * 30}}, "labels of 'pose' are strings and other types"),
             ({"factors": {"pose": [1.0, np.inf] * 30}, "tolerance": {"pose": 1}}, "are infinite"),
             ({"data": "images.npy"}, "data is a str: expected an array"),
             ({"data": [{"image": image} for image in IMAGES]}, "name the image by image_key="),
@@ -764,6 +765,11 @@ class TestNeighbouringTypes:
         arguments = {"data": IMAGES, "factors": {"pose": POSE}, **options}
         with pytest.raises(PairingError, match=match):
             PairedDataset(arguments.pop("data"), PARTITIONS, **arguments)
+
+    def test_columns_of_labels_may_be_of_different_types(self):
+        labels = pd.DataFrame({"person": ["a", "b"] * 30, "session": [1, 2, 2, 1] * 15})
+        dataset = PairedDataset(IMAGES, PARTITIONS, {"pose": labels})
+        assert dataset.summary().splitlines()[1].split()[:3] == ["pose", "60", "4"]
 
     def test_a_data_frame_of_factors_is_a_mapping(self):
         frame = pd.DataFrame({"pose": POSE, "identity": POSE % 2})

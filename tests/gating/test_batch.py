@@ -87,3 +87,12 @@ def test_values_that_the_sigmoid_cannot_reach_are_warned_of_once():
     linear = make_model()
     linear.decoder.layers[-1][-1] = nn.Identity()
     assert warnings_of(linear, batch) == []
+
+
+def test_values_on_a_large_scale_are_warned_of_once():
+    model, batch = make_model(), make_pairs()
+    model.decoder.layers[-1][-1] = nn.Identity()
+    batch["data"] = batch["data"] * 255
+    (text,) = warnings_of(model, batch, batch)
+    assert "the data has a standard deviation of 7" in text
+    assert "standardise it, or scale images to [0, 1]" in text

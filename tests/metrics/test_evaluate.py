@@ -3,6 +3,7 @@ import json
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from pythae.models import AE, VAE, AEConfig, BetaVAE, BetaVAEConfig, VAEConfig
@@ -253,6 +254,11 @@ class TestSplitting:
         expected = f"groups of shape {shape}: expected (800,), 2 groups or more, none missing"
         with pytest.raises(ValueError, match=re.escape(expected)):
             evaluate(model, *data, groups=groups)
+
+    def test_groups_are_a_column_of_a_table_too(self, model, data):
+        groups = np.arange(800) // 8
+        found = evaluate(model, *data, groups=pd.DataFrame({"subject": groups}), draws=2)
+        assert found.p_values == evaluate(model, *data, groups=groups, draws=2).p_values
 
     def test_groups_and_test_exclude_each_other(self, model, data):
         with pytest.raises(ValueError, match="groups split data, and test is given"):

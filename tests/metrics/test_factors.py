@@ -31,6 +31,14 @@ def test_the_caller_overrules_the_dtype():
     assert [factor.discrete for factor in factors] == [True, False]
 
 
+def test_strings_that_look_missing_are_warned_of():
+    labels = {"pose": np.array(["left", np.nan, "up"]), "eyes": ["open", "None", "shut"]}
+    match = r"labels of 'pose' that look missing: \['nan'\]; see unknown="
+    with pytest.warns(UserWarning, match=match), pytest.warns(UserWarning, match="of 'eyes'"):
+        as_factors(labels, rows=3)
+    assert not as_factors(labels, rows=3, unknown={"pose": "nan", "eyes": "None"})[0].known[1]
+
+
 @pytest.mark.parametrize("values", [[0.5, np.nan, 2.0], ["left", None, "up"], [1, None, 2]])
 def test_nan_and_none_are_unknown(values):
     (factor,) = as_factors({"pose": values}, rows=3)

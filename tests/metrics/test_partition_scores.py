@@ -127,6 +127,7 @@ class TestPermutations:
             ({"draws": 2}, "draws=2 for 10 held-out rows.*given as test"),
             ({"draws": 3, "test": make_codes(40)}, "draws=3 for 40"),
             ({"groups": range(40), "test": make_codes(20)}, "40 groups for 20 rows to test"),
+            ({"groups": ["a", None] * 10, "test": make_codes(20)}, "as many, none missing"),
         ],
     )
     def test_bad_arguments(self, arguments, match):

@@ -71,6 +71,11 @@ class TestFolder:
             with pytest.raises(FileExistsError, match=rf"{name}\.png' is of an earlier report"):
                 save_report(None, None, None, folder)
 
+    def test_a_file_in_place_of_the_folder_is_refused_first(self, tmp_path):
+        (tmp_path / "notes").write_text("mine")
+        with pytest.raises(FileExistsError, match="notes' is a file: expected a folder"):
+            save_report(None, None, None, tmp_path / "notes", overwrite=True)
+
     def test_a_picture_of_the_users_own_is_not_lost(self, model, data, found, tmp_path):
         (tmp_path / "overview.png").write_text("mine")
         with pytest.raises(FileExistsError, match=r"overview\.png' is of an earlier report"):
