@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from pythae_gated.partitions import Partitions
 
-_TYPICAL = 0.25  # quantile: a pair of right labels even if most pairs have a wrong one
-_TOLERATED = 6.0  # times the divergence of a typical pair, where a pair's weight is a half
+_TYPICAL = 0.1  # quantile: a pair of right labels even if most pairs have a wrong one
+_TOLERATED = 10.0  # times the divergence of a typical pair, where a pair's weight is a half
+_ROUNDING = 1e-6  # nats; smaller divergences are not distinguished
 
 
 def gaussian_kl(mu: Tensor, log_var: Tensor, other_mu: Tensor, other_log_var: Tensor) -> Tensor:
@@ -69,9 +70,9 @@ def weigh_pairs(
 ) -> Tensor:  # (B,)
     """Small weights for pairs whose posteriors differ far more than those of a typical pair.
 
-    With d the divergence of a pair in its open labelled partition, both directions, and d' a low
-    quantile of d over the pairs of the same kind in the batch, w = 1 / (1 + (d / 6 d')^4). Self
-    pairs have weight 1, and the mean weight of the others is 1.
+    With d the divergence of a pair in its open labelled partition, both directions, and d' the
+    first decile of d over the pairs of the same kind in the batch, w = 1 / (1 + (d / 10 d')^4).
+    Self pairs have weight 1, and the mean weight of the others is 1.
     """
     both = divergences.detach().float().view(2, len(gate), -1).sum(dim=0)
     weights = torch.ones_like(both[:, 0])
@@ -84,7 +85,7 @@ def weigh_pairs(
         distance = parts[name].sum(dim=1)
         of_kind = column & ~whole & ~same
         typical = torch.where(of_kind, distance, torch.nan).nanquantile(_TYPICAL)
-        weight = 1 / (1 + (distance / (_TOLERATED * typical)).pow(4))
+        weight = 1 / (1 + (distance / (_TOLERATED * typical.clamp(min=_ROUNDING))).pow(4))
         weights = torch.where(of_kind, torch.minimum(weights, weight), weights)
         shared = shared | of_kind
     mean = torch.where(shared, weights, 0).sum() / shared.sum().clamp(min=1)

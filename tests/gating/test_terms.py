@@ -305,6 +305,7 @@ def test_equal_pairs_have_equal_weights_and_self_pairs_alone_have_weight_1():
     no = torch.zeros(8, dtype=torch.bool)
     assert torch.allclose(weigh_pairs(torch.ones(16, 3), gate, PARTITIONS, no), torch.ones(8))
     assert torch.equal(weigh_pairs(torch.zeros(16, 3), gate, PARTITIONS, ~no), torch.ones(8))
+    assert torch.equal(weigh_pairs(torch.zeros(16, 3), gate, PARTITIONS, no), torch.ones(8))
 
 
 def test_self_pairs_are_known_by_their_images_if_the_encoder_is_random():
