@@ -84,16 +84,17 @@ def sample_posterior(
     return means + torch.exp(log_vars / 2) * torch.randn(means.shape, generator=generator)
 
 
-def decode(model: nn.Module, z: Tensor, batch_size: int = 512) -> Tensor:  # (N, *input_dim)
-    """Decode codes (N, L), batch by batch, to images on the CPU, in float32 (or float64).
+def decode(model: nn.Module, z: Tensor, batch_size: int = 512) -> Tensor:  # (..., *input_dim)
+    """Decode codes (..., L), batch by batch, to images on the CPU, in float32 (or float64).
 
     Raises:
         TypeError: If the model has no decoder.
     """
     decoder = _submodule(model, "decoder")
     with inference_mode(model):
-        batches = [to_device_of(model, batch) for batch in torch.split(z, batch_size)]
-        return torch.cat([_to_cpu(decoder(batch)["reconstruction"]) for batch in batches])
+        batches = [to_device_of(model, each) for each in torch.split(z.flatten(0, -2), batch_size)]
+        images = torch.cat([_to_cpu(decoder(batch)["reconstruction"]) for batch in batches])
+    return images.reshape(*z.shape[:-1], *images.shape[1:])
 
 
 def swap(
@@ -149,7 +150,7 @@ def generate(
         rows, at = torch.unique(chosen, return_inverse=True)  # encode only what was drawn
         drawn = posterior(model, reader.subset(rows.numpy()), name="source")[0][at]
     z = resolved.exchange(kept[:, None].expand_as(drawn), drawn, names)  # (N, n, L)
-    return decode(model, z.flatten(0, 1)).unflatten(0, shape)
+    return decode(model, z)
 
 
 def resolve_partitions(

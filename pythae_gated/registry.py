@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pythae.config import BaseConfig
-from pythae.models import AutoModel, BaseAE
-from pythae.models.auto_model import AutoConfig
-from pythae.models.base import base_model
+from pythae.models.auto_model import AutoConfig, AutoModel
+from pythae.models.base import BaseAE, base_model
 
 _registered: dict[str, tuple[type, type]] = {}  # name of the config -> its class, model class
 

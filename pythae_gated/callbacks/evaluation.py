@@ -2,7 +2,6 @@
 
 import json
 import logging
-import math
 import re
 import warnings
 from collections.abc import Mapping
@@ -17,8 +16,7 @@ from pythae.trainers.training_callbacks import TrainingCallback
 
 from pythae_gated.callbacks.trainer import check_epochs, is_main_process, unwrap
 from pythae_gated.datasets.images import Images, open_images
-from pythae_gated.metrics.evaluate import evaluate
-from pythae_gated.metrics.evaluation import Evaluation
+from pythae_gated.metrics import Evaluation, evaluate
 from pythae_gated.metrics.factors import Factors, as_columns
 
 Logs: TypeAlias = dict[str, Any]
@@ -164,11 +162,8 @@ def _figures(found: Evaluation) -> dict[str, float]:
 
 
 def _append(path: Path, line: Mapping[str, Any]) -> None:
-    # JSON has no nan; default=str, since other callbacks may log any type.
-    line = {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in line.items()
-    }
+    # default=str, since other callbacks may log any type; JSON has no nan and no infinity.
+    line = json.loads(json.dumps(line, default=str), parse_constant=lambda _: None)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line, default=str, ensure_ascii=False) + "\n")
+        file.write(json.dumps(line, ensure_ascii=False) + "\n")

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from contextlib import ExitStack
 from numbers import Real
 from typing import Any
 
@@ -9,9 +10,7 @@ from pythae.models import CIWAE
 from pythae.trainers import BaseTrainerConfig
 from pythae.trainers.training_callbacks import TrainingCallback
 from torch import nn
-from torch.optim import Optimizer
-from torch.optim.optimizer import register_optimizer_step_pre_hook
-from torch.utils.hooks import RemovableHandle
+from torch.optim.optimizer import Optimizer, register_optimizer_step_pre_hook
 
 from pythae_gated.callbacks.evaluation import Logs
 from pythae_gated.callbacks.trainer import check_epochs, is_main_process, unwrap
@@ -59,7 +58,6 @@ class KLWarmup(TrainingCallback):
             raise ValueError(f"start={start!r}: expected a finite number of at least 0")
         self.epochs = epochs
         self.start = start
-        self._full = self._beta = math.nan
 
     def on_train_begin(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
         """Store the full beta, or refuse a model that has none."""
@@ -153,7 +151,7 @@ class GatedSchedule(TrainingCallback):
             if not isinstance(share, Real) or not 0 <= share < 1:
                 raise ValueError(f"{name}={share!r}: expected a fraction from 0 to below 1")
         self.warmup, self.decay, self.finish = warmup, decay, finish
-        self._watch: RemovableHandle | None = None
+        self._watch = ExitStack()  # removes the hook that looks for the optimizer
 
     def on_train_begin(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
         """Refuse a model that is not gated."""
@@ -170,14 +168,14 @@ class GatedSchedule(TrainingCallback):
         self._total = self._steps * training_config.num_epochs
         self._alone = round(self._total * (1 - self.finish))  # the first step of finishing
         self._set_step(self._steps * (kwargs["epoch"] - 1))
-        self._stop_watching()  # after an interrupted training
+        self._watch.close()  # after an interrupted training
         if not self._found:  # Pythae does not pass the optimizer to callbacks
-            self._watch = register_optimizer_step_pre_hook(self._find_optimizer)
+            self._watch.enter_context(register_optimizer_step_pre_hook(self._find_optimizer))
 
     def on_train_step_end(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
         """Count a batch."""
         if self._found:
-            self._stop_watching()
+            self._watch.close()
         self._set_step(self._step + 1)
 
     def on_eval_step_begin(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
@@ -186,7 +184,7 @@ class GatedSchedule(TrainingCallback):
 
     def on_train_end(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
         """Leave the model and torch as they were."""
-        self._stop_watching()
+        self._watch.close()
         self._model.regularizer_scale, self._model.decoder_only = 1.0, False
 
     def _set_step(self, step: int) -> None:
@@ -201,10 +199,6 @@ class GatedSchedule(TrainingCallback):
         if step >= end:
             step, end, decay = step - end, self._total - end, 0.5
         return min(1.0, (end - step) / (decay * end)) if decay else 1.0
-
-    def _stop_watching(self) -> None:
-        if self._watch is not None:
-            self._watch.remove()
 
     def _find_optimizer(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         trained = {id(each) for group in optimizer.param_groups for each in group["params"]}

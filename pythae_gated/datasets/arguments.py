@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pythae_gated.datasets.labels import Mask, encode_labels, looking_missing, read_factors
+from pythae_gated.datasets.labels import Mask, encode_labels, note_missing, read_factors
 from pythae_gated.datasets.partners import Candidates, Edges, Groups, Neighbours
 from pythae_gated.errors import PairingError
 from pythae_gated.partitions import SELF, Partitions
@@ -125,8 +125,8 @@ def _group(values: NDArray[Any], known: Mask, name: str, balanced: bool) -> Grou
                     "convert them all, and give those that are missing as None"
                 )
     notes = []
-    if found := looking_missing(values, known):
-        notes.append(f"labels of {name!r} that look missing: {found}; see unknown=")
+    if note := note_missing(name, values, known):
+        notes.append(note)
     if len(groups) and not balanced:
         sizes = groups.sizes
         low, high = sizes.min(), sizes.max()

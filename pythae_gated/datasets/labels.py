@@ -148,9 +148,10 @@ def encode_labels(values: NDArray[Any], known: Mask) -> Codes:  # (N,)
     return result
 
 
-def looking_missing(values: NDArray[Any], known: Mask) -> list[str]:
-    """The strings among known labels that probably mean unknown, such as "nan"."""
-    return sorted(_LOOK_MISSING & set(values[known].tolist())) if values.dtype.kind in "OU" else []
+def note_missing(name: str, values: NDArray[Any], known: Mask) -> str:
+    """A remark on strings among known labels that probably mean unknown, such as "nan", or ""."""
+    found = _LOOK_MISSING & set(values[known].tolist()) if values.dtype.kind in "OU" else ()
+    return f"labels of {name!r} that look missing: {sorted(found)}; see unknown=" if found else ""
 
 
 def _as_array(labels: Any) -> NDArray[Any]:

@@ -65,8 +65,6 @@ def input_scheme(
 def scaled_loss(model: Any) -> Callable[..., Any]:
     """The parent's loss, with the gradients of all terms but the reconstruction scaled."""
     loss, scale = model.loss_function, model.regularizer_scale
-    if scale == 1:
-        return loss  # type: ignore[no-any-return]
 
     def scaled(recon_x: Tensor, x: Tensor, *codes: Any, **named: Any) -> Any:
         codes, named = _map_rows(codes, named, len(x), lambda a: terms.scale_gradient(a, scale))
@@ -91,7 +89,7 @@ class TargetScheme:
         self._model, self._partitions, self._gate = model, partitions, gate
         self._mask = partitions.expand(torch.cat([gate, gate]))
         self._encode = _gated(model.encoder, self._mask)
-        self._weights: Tensor | None = None  # (2B,), of the rows of both directions
+        self._weights: Tensor | float = 1.0  # or (2B,), of the rows of both directions
 
     def overrides(self) -> dict[str, Any]:
         """The attributes, by name."""
@@ -120,9 +118,8 @@ class TargetScheme:
     def loss(self, recon_x: Tensor, x: Tensor, *codes: Any, **kwargs: Any) -> Any:
         """The mean of the parent's loss in both directions, with gradients weighed by pair."""
         n, loss = len(recon_x), self._model.loss_function
-        scale = self._model.regularizer_scale
-        if self._weights is not None:
-            recon_x, scale = terms.scale_gradient(recon_x, self._weights), scale * self._weights
+        recon_x = terms.scale_gradient(recon_x, self._weights)
+        scale = self._model.regularizer_scale * self._weights
         codes, kwargs = _map_rows(codes, kwargs, n, lambda a: terms.scale_gradient(a, scale))
         if getattr(loss, "__func__", None) in _MEANS_OVER_IMAGES:
             return loss(recon_x, x, *codes, **kwargs)
@@ -137,7 +134,6 @@ class TargetScheme:
     def terms(self) -> Tensor | float:
         """What is added to the loss: agreement, swap consistency and the labelled KL."""
         config, partitions = self._model.model_config, self._partitions
-        weights = 1.0 if self._weights is None else self._weights
         if not partitions.labelled:
             return 0.0
         labelled = torch.zeros_like(self._mu)
@@ -148,7 +144,7 @@ class TargetScheme:
             kl = terms.prior_kl(self._mu, self._log_var)
             labelled = labelled + (config.labelled_kl - 1) * kl
         by_row = terms.sum_over(labelled, partitions, partitions.labelled)
-        total = (weights * by_row).mean()
+        total = (self._weights * by_row).mean()
         if config.swap_consistency and partitions.rest and len(self._gate) > 1:
             codes = self._z, self._mu, self._log_var
             moved = terms.swap_divergence(self._model, partitions, *codes)

@@ -1,7 +1,7 @@
 """GatedMixin: gates a Pythae VAE, and embeds, swaps and generates by partition."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -17,10 +17,7 @@ from pythae_gated.gating.parents import check_parent, gate_model
 from pythae_gated.partitions import Partitions
 from pythae_gated.registry import HubCardMixin
 
-if TYPE_CHECKING:
-    from pythae.models import VAE as _Parent  # noqa: N811
-else:
-    _Parent = object
+_Parent: Any = object  # in a class of models, the Pythae VAE
 
 
 class GatedMixin(HubCardMixin, _Parent):

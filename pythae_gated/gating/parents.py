@@ -5,19 +5,12 @@ import dataclasses
 from typing import Any
 
 import torch
-from pythae.models import (
-    INFOVAE_MMD,
-    MSSSIM_VAE,
-    VAE,
-    BaseAE,
-    BetaTCVAE,
-    BetaVAE,
-    DisentangledBetaVAE,
-)
+from pythae.models import BaseAE
 
 from pythae_gated.registry import registered_config
 
-_SUPPORTED = (VAE, BetaVAE, BetaTCVAE, DisentangledBetaVAE, INFOVAE_MMD, MSSSIM_VAE)
+# Names of Pythae's classes.
+_SUPPORTED = "VAE", "BetaVAE", "BetaTCVAE", "DisentangledBetaVAE", "INFOVAE_MMD", "MSSSIM_VAE"
 
 
 def check_parent(cls: type, mixin: type) -> None:
@@ -31,13 +24,12 @@ def check_parent(cls: type, mixin: type) -> None:
             break
     else:
         return  # a mixin of the user's own, to be combined with a parent later
-    if base not in _SUPPORTED:
-        supported = ", ".join(parent.__name__ for parent in _SUPPORTED)
+    if base.__name__ not in _SUPPORTED:
         raise TypeError(
             f"{cls.__name__}: {base.__name__} cannot be gated. A gated model needs a single pass "
             "of the encoder, a Gaussian posterior that is decoded once per image, and no network "
-            f"besides encoder and decoder. Parents that can be gated: {supported} and their "
-            "subclasses"
+            f"besides encoder and decoder. Parents that can be gated: {', '.join(_SUPPORTED)} and "
+            "their subclasses"
         )
     if cls.__mro__.index(mixin) > cls.__mro__.index(base):
         raise TypeError(

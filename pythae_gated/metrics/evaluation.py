@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import PlainSerializer, PlainValidator, TypeAdapter
+from pydantic import InstanceOf, PlainSerializer, PlainValidator, TypeAdapter
 from typing_extensions import Self
 
 from pythae_gated.metrics.dci import DCI
@@ -23,9 +23,7 @@ _Matrix = Annotated[
     PlainValidator(lambda value: np.asarray(value, dtype=np.float64)),
     PlainSerializer(lambda array: array.tolist()),
 ]
-_Sizes = Annotated[
-    Partitions, PlainValidator(lambda value: value), PlainSerializer(lambda each: each.sizes)
-]
+_Sizes = Annotated[InstanceOf[Partitions], PlainSerializer(lambda each: each.sizes)]
 
 _Table = dict[str, dict[str, float]]  # partition -> factor -> value
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from pythae_gated.datasets.labels import Mask, looking_missing, read_factors
+from pythae_gated.datasets.labels import Mask, note_missing, read_factors
 
 Array: TypeAlias = npt.NDArray[Any]
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -196,10 +196,8 @@ def as_factors(
     for name in chosen - read.keys():
         raise ValueError(f"discrete has {name!r}; the factors are {', '.join(read)}")
     for name, labels in read.items():
-        if found := looking_missing(*labels):
-            warnings.warn(
-                f"labels of {name!r} that look missing: {found}; see unknown=", stacklevel=3
-            )
+        if note := note_missing(name, *labels):
+            warnings.warn(note, stacklevel=3)
     return [_as_factor(name, *labels, name in chosen) for name, labels in read.items()]
 
 

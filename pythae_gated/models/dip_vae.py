@@ -70,16 +70,9 @@ class DIPVAE(HubCardMixin, VAE):
         mu, log_var = encoded.embedding, encoded.log_covariance
         z, _ = self._sample_gauss(mu, torch.exp(0.5 * log_var))
         recon_x = self.decoder(z)["reconstruction"]
-        loss, recon_loss, kld, dip_od, dip_d = self.loss_function(recon_x, x, mu, log_var, z)
-        return ModelOutput(
-            recon_loss=recon_loss,
-            reg_loss=kld,
-            dip_od_loss=dip_od,
-            dip_d_loss=dip_d,
-            loss=loss,
-            recon_x=recon_x,
-            z=z,
-        )
+        names = ("loss", "recon_loss", "reg_loss", "dip_od_loss", "dip_d_loss")
+        losses = self.loss_function(recon_x, x, mu, log_var, z)
+        return ModelOutput(**dict(zip(names, losses, strict=True)), recon_x=recon_x, z=z)
 
     def loss_function(
         self, recon_x: Tensor, x: Tensor, mu: Tensor, log_var: Tensor, z: Tensor

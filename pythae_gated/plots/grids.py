@@ -8,9 +8,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from pythae_gated import inference
 from pythae_gated.datasets.images import Images, read_all
-from pythae_gated.inference import decode, posterior, resolve_partitions
+from pythae_gated.inference import decode, generate, posterior, resolve_partitions
 from pythae_gated.partitions import Partitions
 from pythae_gated.plots.layout import check_grid
 
@@ -60,7 +59,7 @@ def traversals(
         deviation = (mu.var(0, correction=0, keepdim=True) + log_var.exp().mean(0)).sqrt()
     distance = torch.linspace(-span, span, steps)[:, None]  # (steps, 1)
     varied = torch.eye(start.shape[1], dtype=torch.bool)[:, None]  # (L, 1, L)
-    return decode_grid(model, torch.where(varied, mean + distance * deviation, start))
+    return to_array(decode(model, torch.where(varied, mean + distance * deviation, start)))
 
 
 def swap_grid(
@@ -91,7 +90,7 @@ def swap_grid(
     kept = posterior(model, columns, name="columns")[0]
     resolved = resolve_partitions(model, partitions, kept.shape[1])
     z = resolved.exchange(kept.repeat(len(given), 1, 1), given[:, None], partition)  # (R, C, L)
-    return decode_grid(model, z)
+    return to_array(decode(model, z))
 
 
 def variations(
@@ -122,23 +121,16 @@ def variations(
         PartitionError: If the partition does not exist, or none is named.
         ValueError: As `generate`, or if images have neither 1 nor 3 channels.
     """
-    return _as_array(
-        inference.generate(model, x, vary, n, partitions, source=source, generator=generator)
-    )
+    return to_array(generate(model, x, vary, n, partitions, source=source, generator=generator))
 
 
 def reconstructions(model: nn.Module, x: Images) -> FloatArray:  # (2, N, *input_dim)
     """Images, and their reconstructions from the posterior means below them."""
     decoded = decode(model, posterior(model, x, name="x")[0])
-    return _as_array(torch.stack([read_all(x).reshape(decoded.shape), decoded]))
+    return to_array(torch.stack([read_all(x).reshape(decoded.shape), decoded]))
 
 
-def decode_grid(model: nn.Module, z: Tensor) -> FloatArray:  # (R, C, L) -> (R, C, *input_dim)
-    """Decode a grid of codes, and refuse images that cannot be drawn."""
-    decoded = decode(model, z.flatten(0, 1))
-    return _as_array(decoded.reshape(*z.shape[:2], *decoded.shape[1:]))
-
-
-def _as_array(images: Tensor) -> FloatArray:
+def to_array(images: Tensor) -> FloatArray:
+    """Decoded images, or rows of a table, as an array; images that cannot be drawn are refused."""
     check_grid(images)
     return (images.clamp(0, 1) if images.ndim > 3 else images).numpy()

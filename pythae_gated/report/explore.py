@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from pythae_gated import plots
 from pythae_gated.datasets.images import ImageReader
-from pythae_gated.inference import posterior
+from pythae_gated.inference import decode, posterior
 from pythae_gated.metrics.evaluation import ACTIVE
 from pythae_gated.metrics.factors import Factor, bin_values
 from pythae_gated.partitions import Partitions
-from pythae_gated.plots.grids import FloatArray, decode_grid
+from pythae_gated.plots.grids import FloatArray, to_array
 from pythae_gated.plots.layout import Picture
 from pythae_gated.report.figures import RECONSTRUCTED, SPAN
 
@@ -69,7 +69,7 @@ def draw_walks(
         places = torch.nn.functional.pad(own @ components[:2].T, (0, 1 - several))  # (N, 2)
         places = places / places.abs().max().clamp(min=3 * ACTIVE**0.5)  # collapsed: a dot
         yield Walk(
-            to_sprite(decode_grid(model, z.flatten(0, 1))),
+            to_sprite(to_array(decode(model, z.flatten(0, 1)))),
             moves.abs().argmin(-1).tolist(),
             ((places + 1) * MAP_SIDE / 2).round().int().tolist(),
         )

@@ -13,8 +13,7 @@ from torch import nn
 
 from pythae_gated.datasets.images import Images, open_images
 from pythae_gated.inference import fit_shape, posterior, resolve_partitions
-from pythae_gated.metrics.evaluate import evaluate
-from pythae_gated.metrics.evaluation import Evaluation
+from pythae_gated.metrics import Evaluation, evaluate
 from pythae_gated.metrics.factors import Factors, as_factors
 from pythae_gated.partitions import Partitions
 from pythae_gated.plots.layout import check_grid
