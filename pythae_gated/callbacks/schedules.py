@@ -122,10 +122,11 @@ class GatedSchedule(TrainingCallback):
        second half of the phase.
 
     In phases 1 and 2 the loss is reported at the full weights. In phase 3 it is the
-    reconstruction's only, which is lower, so that Pythae's choice of the best epoch, by training
-    or evaluation loss, falls in phase 3. The rates of the trainer's own scheduler are multiplied.
-    A training that is resumed from a checkpoint runs the whole schedule over its own epochs.
-    An interrupted training leaves the model in its phase: train it with a schedule again, or set
+    reconstruction's only, which is lower (unless the other terms are negative), so that Pythae's
+    choice of the best epoch, by training or evaluation loss, falls in phase 3. The rates of the
+    trainer's own scheduler are multiplied. A training that is resumed from a checkpoint runs the
+    whole schedule over its own epochs. An interrupted training leaves the model in its phase:
+    train it with a schedule again, or set
     `model.regularizer_scale, model.decoder_only = 1.0, False`.
     `KLWarmup` is not needed besides.
 
