@@ -12,6 +12,9 @@ from pythae_gated.partitions import Partitions
 _TYPICAL = 0.1  # quantile: a pair of right labels even if most pairs have a wrong one
 _TOLERATED = 10.0  # times the divergence of a typical pair, where a pair's weight is a half
 _ROUNDING = 1e-6  # nats; smaller divergences are not distinguished
+# Bounds of swap consistency, which trainings that do not diverge stay within.
+_LOG_VAR = -20.0, 3.0  # of the second encoding
+_FAR = 300.0  # nats in a dimension
 
 
 def gaussian_kl(mu: Tensor, log_var: Tensor, other_mu: Tensor, other_log_var: Tensor) -> Tensor:
@@ -103,7 +106,9 @@ def swap_divergence(
 
     A third of the inputs of N / 2 > 1 pairs are decoded with the labelled codes of other images,
     without gradient, and encoded again: the mean of KL(q(z_rest | x) || q(z_rest | decoded)),
-    whose gradient reaches the encoder through the rest of the second encoding only.
+    whose gradient reaches the encoder through the rest of the second encoding only. Log-variances
+    outside [-20, 3], and dimensions that differ by more than 300 nats, get no gradient: on few
+    rows of a table, whose decoded mixtures are unlike all of them, the encoder diverged.
     """
     pairs = len(z) // 2
     rows = max(2, pairs // 3)
@@ -117,5 +122,5 @@ def swap_divergence(
         decoded = _call(model.decoder, mixed[:rows])["reconstruction"]
     again = _call(model.encoder, decoded)
     own = mu[:rows].detach(), log_var[:rows].detach()
-    moved = gaussian_kl(*own, again["embedding"], again["log_covariance"])
-    return sum_over(moved, partitions, partitions.rest).mean()
+    moved = gaussian_kl(*own, again["embedding"], again["log_covariance"].clamp(*_LOG_VAR))
+    return sum_over(moved.clamp(max=_FAR), partitions, partitions.rest).mean()

@@ -136,6 +136,26 @@ def test_a_swap_takes_each_labelled_code_from_another_pair(pairs):
     assert (mixed[:, :6] != own).all()
 
 
+@pytest.mark.parametrize(("mean", "log_var"), [(0.0, 90.0), (0.0, 4.0), (0.0, -120.0), (1e4, 0.0)])
+def test_a_swap_that_the_encoder_cannot_place_has_no_gradient(mean, log_var):
+    """But the other image and dimension of the batch have theirs."""
+    partitions, rows = Partitions({"pose": 1, "rest": 2}, ["rest"]), torch.zeros(4, 3)
+    means, log_vars = torch.ones(2, 3), torch.ones(2, 3)
+    means[0, 1], log_vars[0, 1] = mean, log_var
+    means.requires_grad_(), log_vars.requires_grad_()
+    encoded = {"embedding": means, "log_covariance": log_vars}
+    model = SimpleNamespace(
+        decoder=Untracked(lambda z: {"reconstruction": z}), encoder=Untracked(lambda x: encoded)
+    )
+    loss = swap_divergence(model, partitions, rows, rows, rows)
+    loss.backward()
+    assert loss.isfinite()
+    assert log_vars.grad[0, 1] == 0
+    assert means.grad[0, 1].abs() < 1e-3
+    assert (means.grad[:, 2] != 0).all()
+    assert (log_vars.grad[1, 1:] != 0).all()
+
+
 class Untracked(torch.nn.Module):
     """A function as a network without buffers."""
 
