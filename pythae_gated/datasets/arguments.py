@@ -116,14 +116,12 @@ def _group(values: NDArray[Any], known: Mask, name: str, balanced: bool) -> Grou
             "only equal floats are paired: round them, or give the largest difference of two "
             f"partners, as in tolerance={{{name!r}: 5.0}}"
         )
-    if values.dtype == object:
-        rows = values.reshape(len(values), -1), known.reshape(len(values), -1)
-        for column, seen in zip(rows[0].T, rows[1].T, strict=True):
-            if len({isinstance(value, str) for value in column[seen]}) > 1:
-                raise ValueError(
-                    f"labels of {name!r} are strings and other types, and '1' does not equal 1: "
-                    "convert them all, and give those that are missing as None"
-                )
+    columns = zip(np.atleast_2d(values.T), np.atleast_2d(known.T), strict=True)
+    if values.dtype == object and any(_mixes_strings(column[seen]) for column, seen in columns):
+        raise ValueError(
+            f"labels of {name!r} are strings and other types, and '1' does not equal 1: convert "
+            "them all, and give those that are missing as None"
+        )
     notes = []
     if note := note_missing(name, values, known):
         notes.append(note)
@@ -134,6 +132,10 @@ def _group(values: NDArray[Any], known: Mask, name: str, balanced: bool) -> Grou
             notes.append(f"a label of {name!r} is on {low:,} to {high:,} images; see balanced=")
     groups.note = "\n".join(notes)
     return groups
+
+
+def _mixes_strings(labels: NDArray[Any]) -> bool:
+    return len({isinstance(label, str) for label in labels}) > 1
 
 
 def _measure_distance(

@@ -78,7 +78,7 @@ def open_images(data: Any, image_key: Any = None) -> "ImageReader":
     if isinstance(data, TensorDataset) and image_key is None:
         data = data.tensors[0]
     if hasattr(data, "iloc") and data.ndim == 1 and data.dtype == object:  # a series of images
-        return ImageReader(data.tolist(), image_key)
+        data = data.tolist()
     if hasattr(data, "iloc"):  # a data frame
         table = data.to_numpy()
         data = table if table.dtype == np.uint8 else data.to_numpy(np.float32, na_value=np.nan)

@@ -137,9 +137,10 @@ def evaluate(
     train, held_out = (fit_z, sides[0].columns), (test_z, sides[1].columns)
     means = [(side.codes[:, 0], side.columns) for side in (fitted, tested)]
     given: dict[str, Any] = {"test": held_out, "seed": seed}
-    overall = dci(*train, **given)
     _warn_of_nesting(fitted, tested)
     with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "labels of .* look missing")  # as_factors has warned
+        overall = dci(*train, **given)
         warnings.filterwarnings("ignore", "factor .* has .* classes")  # dci has warned
         groups = None if groups is None else np.tile(groups, draws)
         by_partition = partition_scores(*train, parts, draws=draws, groups=groups, **given)

@@ -266,6 +266,14 @@ class TestSplitting:
 
 
 class TestLabels:
+    def test_labels_that_look_missing_are_warned_of_once(self, model, data):
+        labels = np.where(np.arange(800) % 4, data[1]["person"].astype(str), "nan")
+        given = {"partitions": SIZES, "intended": {"person": "person"}}
+        with pytest.warns(UserWarning, match="look missing") as caught:
+            evaluate(model, data[0], {"person": labels}, **given)
+        texts = [str(each.message) for each in caught]
+        assert sum("of 'person' that look missing: ['nan']" in text for text in texts) == 1
+
     def test_a_value_that_means_unknown_is_no_class(self, model, data):
         images, factors = data
         person = factors["person"].copy()
