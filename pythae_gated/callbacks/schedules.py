@@ -152,11 +152,14 @@ class GatedSchedule(TrainingCallback):
             if not isinstance(share, Real) or not 0 <= share < 1:
                 raise ValueError(f"{name}={share!r}: expected a fraction from 0 to below 1")
         self.warmup, self.decay, self.finish = warmup, decay, finish
-        self._watch = ExitStack()  # removes the hook that looks for the optimizer
+        self._watch = ExitStack()  # removes the hook that looks for optimizers
+        self._hooks = ExitStack()  # removes those of the optimizers found
+        self._rates: dict[Optimizer, list[float]] = {}  # of their groups
 
     def on_train_begin(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
         """Refuse a model that is not gated."""
-        self._model, self._found = unwrap(kwargs["model"]), False
+        self._stop()  # after an interrupted training
+        self._model = unwrap(kwargs["model"])
         if not isinstance(self._model, GatedMixin):
             raise TypeError(
                 f"GatedSchedule is for gated models, and {type(self._model).__name__} is not one; "
@@ -169,13 +172,13 @@ class GatedSchedule(TrainingCallback):
         self._total = self._steps * training_config.num_epochs
         self._alone = round(self._total * (1 - self.finish))  # the first step of finishing
         self._set_step(self._steps * (kwargs["epoch"] - 1))
-        self._watch.close()  # after an interrupted training
-        if not self._found:  # Pythae does not pass the optimizer to callbacks
+        self._watch.close()
+        if not self._rates:  # Pythae does not pass the optimizer to callbacks
             self._watch.enter_context(register_optimizer_step_pre_hook(self._find_optimizer))
 
     def on_train_step_end(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
         """Count a batch."""
-        if self._found:
+        if self._rates:
             self._watch.close()
         self._set_step(self._step + 1)
 
@@ -185,8 +188,13 @@ class GatedSchedule(TrainingCallback):
 
     def on_train_end(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
         """Leave the model and torch as they were."""
-        self._watch.close()
+        self._stop()
         self._model.regularizer_scale, self._model.decoder_only = 1.0, False
+
+    def _stop(self) -> None:
+        self._watch.close()
+        self._hooks.close()
+        self._rates = {}
 
     def _set_step(self, step: int) -> None:
         self._step = step
@@ -203,23 +211,25 @@ class GatedSchedule(TrainingCallback):
 
     def _find_optimizer(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         trained = {id(each) for group in optimizer.param_groups for each in group["params"]}
-        if not self._found and trained & {id(each) for each in self._model.parameters()}:
-            self._found = True  # hooks must not be removed here, while torch iterates over them
-            optimizer.register_step_pre_hook(self._before_step)
-            optimizer.register_step_post_hook(self._after_step)
+        is_ours = trained & {id(each) for each in self._model.parameters()}
+        if is_ours and optimizer not in self._rates:
+            self._rates[optimizer] = []
+            self._hooks.callback(optimizer.register_step_pre_hook(self._before_step).remove)
+            self._hooks.callback(optimizer.register_step_post_hook(self._after_step).remove)
 
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        self._rates = [group["lr"] for group in optimizer.param_groups]
+        self._rates[optimizer] = [group["lr"] for group in optimizer.param_groups]
         for group in optimizer.param_groups:
             group["lr"] = group["lr"] * self._learning_rate()
         if self._model.decoder_only:
-            decoder = {id(each) for each in self._model.decoder.parameters()}
+            encoder = {id(each) for each in self._model.encoder.parameters()}
+            decoder = {id(each) for each in self._model.decoder.parameters()} - encoder
             for parameter in self._model.parameters():
                 if id(parameter) not in decoder:
                     parameter.grad = None  # zeros would not stop Adam's momentum
 
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        for group, rate in zip(optimizer.param_groups, self._rates, strict=True):
+        for group, rate in zip(optimizer.param_groups, self._rates[optimizer], strict=True):
             group["lr"] = rate
 
 

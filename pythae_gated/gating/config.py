@@ -3,14 +3,14 @@
 import math
 from typing import Any, Literal
 
-from pydantic import field_validator, model_validator
+from pydantic import ConfigDict, field_validator, model_validator
 from pydantic.dataclasses import dataclass
 
 from pythae_gated.errors import PartitionError
 from pythae_gated.partitions import Partitions
 
 
-@dataclass
+@dataclass(config=ConfigDict(extra="forbid"))
 class GatedConfigMixin:
     """Config fields of a gated model: `class GatedXConfig(GatedConfigMixin, XConfig)`.
 
@@ -40,8 +40,8 @@ class GatedConfigMixin:
 
     Raises:
         ValidationError: (pydantic) If the partitions are inconsistent, do not sum to
-            `latent_dim`, or are not in `partition_order`, a weight is negative or not finite, or
-            `robust_pairs` is set for `"input"`.
+            `latent_dim`, or are not in `partition_order`, a weight is negative or not finite,
+            `robust_pairs` is set for `"input"`, or there is no field of a given name.
     """
 
     partitions: dict[str, int] | None = None
@@ -65,6 +65,12 @@ class GatedConfigMixin:
     def _check_sizes(cls, sizes: Any) -> Any:
         # Before pydantic's own validation, which silently converts "3" and True to ints.
         return None if sizes is None else Partitions(sizes).sizes
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_name(cls, given: Any) -> Any:  # pydantic's ArgsKwargs; `to_dict` has the name
+        named = {key: value for key, value in (given.kwargs or {}).items() if key != "name"}
+        return type(given)(given.args, named)
 
     @model_validator(mode="after")
     def _check_partitions(self) -> "GatedConfigMixin":

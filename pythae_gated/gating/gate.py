@@ -98,12 +98,14 @@ class TargetScheme:
     def encode(self, *args: Any, **kwargs: Any) -> Any:
         """The gated posteriors."""
         output = self._encode(*args, **kwargs)
+        images = (*args, *kwargs.values())[0]
+        self._shape = images.shape[1:]
         self._mu, self._log_var = output["embedding"], output["log_covariance"]
         config = self._model.model_config
         if config.agreement or config.robust_pairs:
             self._divergence = terms.divergence(self._mu, self._log_var)
         if config.robust_pairs:
-            data, target = args[0].chunk(2)
+            data, target = images.chunk(2)
             same = (data == target).flatten(1).all(dim=1)
             weights = terms.weigh_pairs(self._divergence, self._gate, self._partitions, same)
             self._weights = torch.cat([weights, weights])
@@ -147,7 +149,7 @@ class TargetScheme:
         total = (self._weights * by_row).mean()
         if config.swap_consistency and partitions.rest and len(self._gate) > 1:
             codes = self._z, self._mu, self._log_var
-            moved = terms.swap_divergence(self._model, partitions, *codes)
+            moved = terms.swap_divergence(self._model, partitions, *codes, self._shape)
             total = total + config.swap_consistency * moved
         weighted = terms.kl_weight(self._model) * total
         return terms.scale_gradient(weighted, self._model.regularizer_scale)
@@ -170,6 +172,16 @@ def _gated(encoder: nn.Module, mask: Tensor) -> Callable[..., Any]:
         return ModelOutput(**{**output, **gated})
 
     return encode_gated
+
+
+def fixed(encoder: nn.Module) -> Callable[..., Any]:
+    """The encoder without gradient."""
+
+    def encode_fixed(*args: Any, **kwargs: Any) -> Any:
+        with torch.no_grad():
+            return ModelOutput(**encoder(*args, **kwargs))
+
+    return encode_fixed
 
 
 def _map_rows(

@@ -4,15 +4,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import torch
+from pythae.data.datasets import DatasetOutput
 from torch import Tensor
 from typing_extensions import Self
 
 from pythae_gated import inference
 from pythae_gated.datasets.images import Images
-from pythae_gated.errors import PartitionError
+from pythae_gated.errors import GateError, PartitionError
 from pythae_gated.gating.batch import check_pair, check_partitions, warn_about_data
 from pythae_gated.gating.config import GatedConfigMixin, partitions_of
-from pythae_gated.gating.gate import TargetScheme, input_scheme, scaled_loss
+from pythae_gated.gating.gate import TargetScheme, fixed, input_scheme, scaled_loss
 from pythae_gated.gating.parents import check_parent, gate_model
 from pythae_gated.partitions import Partitions
 from pythae_gated.registry import HubCardMixin
@@ -47,14 +48,18 @@ class GatedMixin(HubCardMixin, _Parent):
 
     The parent has a single encoder pass, a Gaussian posterior and a `loss_function`: VAE,
     BetaVAE, BetaTCVAE, DisentangledBetaVAE, INFOVAE_MMD, MSSSIM_VAE, or a subclass of these. Your
-    own `loss_function` may use `self.encoder` and `self.decoder`, which are not gated. A forward
+    own `loss_function` takes `recon_x` and `x` first and returns a tuple of means over the batch;
+    it may use `self.encoder` and `self.decoder`, which are not gated. If the decoder's
+    reconstructions are not on the scale of the data, such as logits, set `swap_consistency=0`. A
+    loss on labels belongs in a subclass of the gated class, whose parent sees 2B rows. A forward
     does not replace the encoder, decoder or loss function of the model, so that several threads
     may share it.
 
     Raises:
         TypeError: At class definition, if the parent cannot be gated.
         PartitionError: If the model's config is not a gated one or its partitions do not fit.
-        GateError: If a batch's data, target, gate or partitions do not fit the model.
+        GateError: If a batch's data, target, gate or partitions do not fit the model, or the
+            parent's forward does not call `self.loss_function`.
 
     Warns:
         UserWarning: At the first training step, if the batch has no pairs although the model has
@@ -158,8 +163,8 @@ class GatedMixin(HubCardMixin, _Parent):
         if self.decoder_only:
             n = len(inputs["data"])
             if self.training and target is not None:  # as many images as in other steps
-                inputs = {**inputs, "data": torch.cat([inputs["data"], target])}
-            output = super().forward(inputs, **kwargs)
+                inputs = DatasetOutput(**{**inputs, "data": torch.cat([inputs["data"], target])})
+            output = self._parent_forward({"encoder": fixed(self.encoder)}, inputs, kwargs)
             output["loss"] = output.get("recon_loss", output["loss"])
             if kwargs.get("uses_ddp"):  # which requires a gradient of every parameter
                 output["loss"] = output["loss"] + 0 * sum(p.sum() for p in self.parameters())
@@ -174,7 +179,7 @@ class GatedMixin(HubCardMixin, _Parent):
             overrides = input_scheme(self, partitions, target, gate)
             return self._parent_forward(overrides, inputs, kwargs)
         kwargs.setdefault("dataset_size", len(data))
-        both = {**inputs, "data": torch.cat([data, target])}
+        both = DatasetOutput(**{**inputs, "data": torch.cat([data, target])})
         scheme = TargetScheme(self, partitions, gate)
         output = self._parent_forward(scheme.overrides(), both, kwargs)
         output["loss"] = output["loss"] + scheme.terms()
@@ -194,9 +199,23 @@ class GatedMixin(HubCardMixin, _Parent):
         are shared with the model; attributes that the parent's forward sets are set on the model.
         """
         attributes = {**vars(self), **overrides}
+        loss: Any = overrides.get("loss_function")
+        calls = []
+
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            calls.append(1)
+            return loss(*args, **kwargs)
+
+        if loss:
+            attributes["loss_function"] = counted
         twin: Any = object.__new__(type(self))
         vars(twin).update(attributes)
         output = super(GatedMixin, twin).forward(inputs, **kwargs)
+        if loss and not calls:
+            raise GateError(
+                f"{type(self).__name__} cannot be gated: its forward computes the loss itself; "
+                "let it call self.loss_function(recon_x, x, ...)"
+            )
         for name, value in vars(twin).items():
             if name not in attributes or value is not attributes[name]:
                 setattr(self, name, value)

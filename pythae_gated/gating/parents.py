@@ -62,6 +62,8 @@ def gate_model(cls: Any, mixin: type, model: Any, **gating: Any) -> Any:
     if config_class is None:
         raise TypeError(f"no config is registered for {cls.__name__}: call register_model first")
     given: Any = model.model_config
+    if isinstance(given, config_class):
+        config_class = type(given)  # a subclass of it may have more fields
     values = {f.name: getattr(given, f.name) for f in dataclasses.fields(given) if f.init}
     changed = {name: vars(model)[name] for name in values if name in vars(model)}
     copied = copy.deepcopy(model)

@@ -101,6 +101,7 @@ def swap_divergence(
     z: Tensor,  # (N, L)
     mu: Tensor,  # (N, L)
     log_var: Tensor,  # (N, L)
+    shape: torch.Size,  # of an image
 ) -> Tensor:  # ()
     """How far the posterior of the rest moves when the labelled codes are exchanged.
 
@@ -120,7 +121,7 @@ def swap_divergence(
             parts[name] = parts[name].roll(-shift, 0)
         mixed = torch.cat([*parts.values()], dim=1)
         decoded = _call(model.decoder, mixed[:rows])["reconstruction"]
-    again = _call(model.encoder, decoded)
+    again = _call(model.encoder, decoded.reshape(rows, *shape))
     own = mu[:rows].detach(), log_var[:rows].detach()
     moved = gaussian_kl(*own, again["embedding"], again["log_covariance"].clamp(*_LOG_VAR))
     return sum_over(moved.clamp(max=_FAR), partitions, partitions.rest).mean()

@@ -98,6 +98,73 @@ def test_the_model_and_torch_are_left_as_they_were(model, tmp_path):
     assert model.beta == model.model_config.beta
 
 
+@pytest.mark.parametrize("finish", [0, 1 / 2])
+def test_the_optimizer_is_left_as_it_was(model, tmp_path, finish):
+    trainer = make_trainer(model, [GatedSchedule(finish=finish)], tmp_path, epochs=2)
+    trainer.train()
+    before = copy.deepcopy(model.encoder.state_dict())
+    torch.stack([each.sum() for each in model.parameters()]).sum().backward()
+    trainer.optimizer.step()
+    assert not same(before, model.encoder.state_dict())
+
+
+def test_two_optimizers_follow_the_schedule(model, tmp_path):
+    """Of a trainer of one's own, which steps both in each batch."""
+    trainer, changes = make_trainer(model, [GatedSchedule(decay=1 / 2)], tmp_path, epochs=3), []
+    networks = model.encoder, model.decoder
+
+    def prepare_and_step(output):
+        if not changes:
+            trainer.both = [torch.optim.SGD(each.parameters(), lr=0.01) for each in networks]
+        for each in trainer.both:
+            each.zero_grad()
+        output.loss.backward()
+        for each in model.parameters():
+            each.grad = torch.ones_like(each)
+        before = [next(each.parameters()).flatten()[0].item() for each in networks]
+        for each in trainer.both:
+            each.step()
+        after = [next(each.parameters()).flatten()[0].item() for each in networks]
+        changes.append([old - new for old, new in zip(before, after, strict=True)])
+
+    trainer._optimizers_step = prepare_and_step
+    trainer.train()
+    falling = [0.01 * min(1, (10 - step) / 5) for step in range(10)]
+    assert [change for change, _ in changes] == pytest.approx(
+        [*falling, 0, 0], abs=1e-6
+    )  # encoder
+    assert [change for _, change in changes[:10]] == pytest.approx(falling, abs=1e-6)
+
+
+@pytest.mark.parametrize("network", ["a dict", "tied", "gradients by a closure"])
+def test_the_encoder_does_not_change_in_the_last_phase(network, model, tmp_path):
+    watch = Watch()
+    schedule = GatedSchedule(finish=1 / 2)
+    trainer = make_trainer(model, [watch, schedule], tmp_path, epochs=4, learning_rate=0.01)
+    if network == "a dict":
+        forward = model.encoder.forward
+        model.encoder.forward = lambda x: dict(forward(x))
+    if network == "tied":
+        model.decoder.tied = model.encoder.embedding.weight
+        decode = model.decoder.forward
+        model.decoder.forward = lambda z: decode(z + 0 * z @ model.decoder.tied[:, :6])
+    if network == "gradients by a closure":
+        images = torch.from_numpy(IMAGES)
+        pair = {"data": images[:BATCH], "target": images[BATCH : 2 * BATCH]}
+
+        def gradients():
+            trainer.optimizer.zero_grad()
+            loss = model(pair).loss
+            loss.backward()
+            return loss
+
+        trainer._optimizers_step = lambda output: trainer.optimizer.step(gradients)
+    trainer.train()
+    assert watch.alone[-1]
+    assert same(watch.encoders[-1], watch.encoders[-2])
+    assert not same(watch.decoders[-1], watch.decoders[-2])
+
+
 def test_other_optimizers_are_not_touched(model, tmp_path):
     other = torch.nn.Linear(1, 1)
 

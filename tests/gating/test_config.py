@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 from pythae.models import AutoModel, BetaVAEConfig
 
-from pythae_gated import GatedBetaVAE, GatedBetaVAEConfig
+from pythae_gated import GatedBetaVAE, GatedBetaVAEConfig, GatedConfigMixin
 
 SIZES = {"pose": 2, "identity": 3}
 
@@ -35,11 +35,22 @@ def test_parents_fields_come_first_and_stay():
         ({"rest": "identity"}, "valid list"),
         ({"closed_partitions": "zero"}, "'target' or 'input'"),
         ({"closed_partitions": "input", "robust_pairs": True}, "robust_pairs needs .*target"),
+        ({"labeled_kl": 1.0}, r"labeled_kl\n  Unexpected keyword argument"),
     ],
 )
 def test_refuses_what_does_not_fit(kwargs, match):
     with pytest.raises(ValidationError, match=match):
         make_config(**kwargs)
+
+
+def test_a_config_class_that_was_not_decorated_is_refused_when_used():
+    """Its constructor is that of the mixin, which does not set the parent's fields."""
+
+    class Own(GatedConfigMixin, BetaVAEConfig):
+        pass
+
+    with pytest.raises(ValidationError, match="beta\n  Unexpected keyword argument"):
+        Own(partitions={"latent": 10}, beta=0.01)
 
 
 def test_a_saved_config_with_sorted_keys_is_refused(tmp_path):

@@ -2,7 +2,11 @@ import threading
 
 import pytest
 import torch
+from pydantic.dataclasses import dataclass
+from pythae.data.datasets import DatasetOutput
 from pythae.models import INFOVAE_MMD, BetaVAE, BetaVAEConfig, INFOVAE_MMD_Config
+from pythae.models.base.base_utils import ModelOutput
+from pythae.models.nn import BaseDecoder, BaseEncoder
 
 from pythae_gated import (
     GatedBetaVAE,
@@ -158,6 +162,53 @@ def test_a_loss_may_encode_and_decode_again(closed):
     assert loss > plain({"data": x, "target": t, "gate": gate}).loss
 
 
+class ByAttribute(BetaVAE):
+    """Reads batches by attribute, and computes a loss without `loss_function` if asked to."""
+
+    computes_loss = False
+
+    def forward(self, inputs, **kwargs):
+        x = inputs.data
+        mu, log_var = self.encoder(x).to_tuple()
+        z = mu + (log_var / 2).exp() * torch.randn_like(mu)
+        recon_x = self.decoder(z).reconstruction
+        if self.computes_loss:
+            loss = recon_loss = (recon_x - x).square().flatten(1).sum(1).mean()
+        else:
+            loss, recon_loss, _ = self.loss_function(recon_x, x, mu, log_var, z)
+        return ModelOutput(loss=loss, recon_loss=recon_loss, recon_x=recon_x, z=z)
+
+
+class GatedByAttribute(GatedMixin, ByAttribute):
+    pass
+
+
+@pytest.mark.parametrize("alone", [True, False])
+@pytest.mark.parametrize("closed", ["target", "input"])
+def test_a_parent_that_reads_batches_by_attribute(closed, alone):
+    model, gated = GatedBetaVAE(make_config(closed_partitions=closed)), GatedByAttribute
+    own = gated(model.model_config, model.encoder, model.decoder)
+    pair = DatasetOutput(data=torch.rand(3, 1, 4, 4), target=torch.rand(3, 1, 4, 4))
+    model.decoder_only = own.decoder_only = alone
+    losses = []
+    for each in (model, own):
+        torch.manual_seed(0)
+        losses.append(each(pair).loss)
+    assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize("closed", ["target", "input"])
+def test_a_forward_that_computes_the_loss_itself_is_refused(closed):
+    """Its loss would not compare with the target."""
+    model = GatedByAttribute(make_config(closed_partitions=closed))
+    model.computes_loss = True
+    pair = DatasetOutput(data=torch.rand(3, 1, 4, 4), target=torch.rand(3, 1, 4, 4))
+    with pytest.raises(
+        GateError, match=r"GatedByAttribute cannot be gated: .*self\.loss_function"
+    ):
+        model(pair)
+
+
 class Counting(BetaVAE):
     """Sets an attribute in its forward, and returns an output that is not per image."""
 
@@ -261,6 +312,16 @@ class TestFromParent:
         assert type(gated) is Trimmed
         assert torch.equal(gated.encoder.embedding.weight, parent.encoder.embedding.weight)
 
+    def test_a_config_with_more_fields_than_the_registered_one_stays(self):
+        @dataclass
+        class MarginConfig(GatedBetaVAEConfig):
+            margin: float = 1.0
+
+        model = GatedBetaVAE(MarginConfig((1, 4, 4), 5, partitions=SIZES, margin=3.0))
+        changed = GatedBetaVAE.from_parent(model, rest=["identity"])
+        assert isinstance(changed.model_config, MarginConfig)
+        assert changed.model_config.margin == 3.0
+
     def test_modules_that_a_subclass_adds_exist(self):
         class WithHead(GatedBetaVAE):
             def __init__(self, *args, **kwargs):
@@ -284,3 +345,29 @@ class TestFromParent:
         own = Own(BetaVAEConfig((1, 4, 4), latent_dim=5))
         with pytest.raises(TypeError, match=r"got a Own, which needs class GatedOwn"):
             GatedBetaVAE.from_parent(own, partitions=SIZES)
+
+
+def test_networks_of_other_shapes_than_the_data():
+    """A decoder of flat images beside an encoder that needs two dimensions."""
+
+    class Rows(BaseEncoder):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Linear(4, 5)
+
+        def forward(self, x):
+            assert x.shape[1:] == (1, 4, 4)
+            code = self.layer(x[:, 0]).mean(1)
+            return ModelOutput(embedding=code, log_covariance=code)
+
+    class Flat(BaseDecoder):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Linear(5, 16)
+
+        def forward(self, z):
+            return ModelOutput(reconstruction=self.layer(z))
+
+    model = GatedBetaVAE(make_config(rest=["identity"]), Rows(), Flat())
+    x, t = torch.rand(3, 1, 4, 4), torch.rand(3, 1, 4, 4)
+    assert model({"data": x, "target": t, "gate": torch.tensor([[True, False]] * 3)}).loss > 0

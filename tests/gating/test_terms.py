@@ -129,7 +129,7 @@ def test_a_swap_takes_each_labelled_code_from_another_pair(pairs):
 
     model = SimpleNamespace(decoder=Untracked(decode), encoder=Untracked(encode))
     pair = torch.arange(pairs).repeat(2)[:, None].expand(2 * pairs, 7).float()
-    swap_divergence(model, partitions, pair, pair, torch.zeros_like(pair))
+    swap_divergence(model, partitions, pair, pair, torch.zeros_like(pair), pair.shape[1:])
     (mixed,) = decoded
     own = pair[: len(mixed), 6:]
     assert torch.equal(mixed[:, 6:], own)
@@ -147,7 +147,7 @@ def test_a_swap_that_the_encoder_cannot_place_has_no_gradient(mean, log_var):
     model = SimpleNamespace(
         decoder=Untracked(lambda z: {"reconstruction": z}), encoder=Untracked(lambda x: encoded)
     )
-    loss = swap_divergence(model, partitions, rows, rows, rows)
+    loss = swap_divergence(model, partitions, rows, rows, rows, rows.shape[1:])
     loss.backward()
     assert loss.isfinite()
     assert log_vars.grad[0, 1] == 0
