@@ -15,9 +15,10 @@ from pythae_gated.datasets.labels import encode_labels, read_labels
 from pythae_gated.gating.terms import prior_kl
 from pythae_gated.inference import decode, posterior, resolve_partitions, sample_posterior
 from pythae_gated.metrics.dci import dci
-from pythae_gated.metrics.evaluation import ACTIVE, Evaluation
+from pythae_gated.metrics.evaluation import ACTIVE, SIGNIFICANT, Evaluation
 from pythae_gated.metrics.factor_vae import factor_vae_score
 from pythae_gated.metrics.factors import Array, Factors, LabelledCodes, as_factors
+from pythae_gated.metrics.forests import least_p_value
 from pythae_gated.metrics.information import mig, modularity
 from pythae_gated.metrics.partition_scores import (
     check_intended,
@@ -40,7 +41,7 @@ def evaluate(
     codes: Literal["sample", "mean"] = "sample",
     draws: int = 1,
     test: tuple[Images, Factors] | None = None,
-    groups: npt.ArrayLike | None = None,  # (N,)
+    groups: npt.ArrayLike | None = None,  # (N,), or one per image of test
     unknown: Any = None,
     batch_size: int = 512,
     seed: int = 0,
@@ -66,9 +67,10 @@ def evaluate(
         draws: Posterior samples per image, at least 1; use several if images are few. Samples of
             one image are never on both sides of the split. `"mean"` uses one.
         test: Images and factors to test on. None holds out a random quarter of the images.
-        groups: A label per image; images of one group are all fitted or all held out. Needed if
-            images are near copies of one another (augmented, frames of a film, one subject). The
-            p-values are those of permutations of groups, for factors that are constant in each.
+        groups: A label per image, with `test` of the images to test; without it, images of one
+            group are all fitted or all held out. Needed if images are near copies of one another
+            (augmented, frames of a film, one subject). The p-values are those of permutations of
+            groups, for factors that are constant in each.
         unknown: A label, or several, that mean unknown; or a mapping factor -> these.
         batch_size: Images encoded or decoded at once.
         seed: Of the split, the samples and the forests.
@@ -80,9 +82,11 @@ def evaluate(
         ValueError: If another argument has a wrong length, type or value, or images contain NaN.
 
     Warns:
-        UserWarning: If a factor takes a single value in the images to fit or to test (it is left
-            out), or each value once (it is left out of some metrics), a class is only in the
-            images to test, a value of `unknown` occurs in no label, or in several factors
+        UserWarning: If a factor takes a single value in the images to fit or to test, or no class
+            in both (it is left out), or each value once (it is left out of some metrics), a class
+            is only in the images to test, few images or groups allow no test of significance,
+            scores depend on a single value or a class is too frequent for them to show weak
+            predictions, a value of `unknown` occurs in no label, or in several factors
             although `unknown` is not a mapping, one discrete factor determines another (a mouse
             its genotype) and is not split by `groups`, or all units of a partition have
             collapsed.
@@ -104,8 +108,6 @@ def evaluate(
         raise ValueError(f'codes={codes!r}: expected "sample" or "mean"')
     if draws < 1:
         raise ValueError(f"draws={draws}: expected at least 1 sample per image")
-    if groups is not None and test is not None:
-        raise ValueError("groups split data, and test is given: they exclude each other")
     generator_state = torch.get_rng_state()  # datasets may draw from the global generator
     images = open_images(data)
     read = as_factors(factors, len(images), None, unknown)
@@ -113,12 +115,13 @@ def evaluate(
     if test is None:
         to_fit, to_test = split_rows(len(images), seed, groups)
         images = images.subset(to_test)
-        if groups is not None:
-            groups = encode_labels(*read_labels(groups, "groups"))[to_test]
         fitted, tested = fitted.take(to_fit), fitted.take(to_test)
     else:
         images = open_images(test[0])
         tested = fitted.label_alike(_encode(model, images, batch_size), test[1], unknown)
+    if groups is not None:
+        groups = encode_labels(*read_labels(groups, "groups"))
+        groups = groups[to_test] if test is None else groups
     parts = resolve_partitions(model, partitions, fitted.codes.shape[2])
     check_intended(intended or {}, [factor.name for factor in read], parts)
     names = _names_to_evaluate(fitted, tested)
@@ -141,7 +144,7 @@ def evaluate(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "labels of .* look missing")  # as_factors has warned
         overall = dci(*train, **given)
-        warnings.filterwarnings("ignore", "factor .* has .* classes")  # dci has warned
+        warnings.filterwarnings("ignore", "factor .* has")  # dci has warned
         groups = None if groups is None else np.tile(groups, draws)
         by_partition = partition_scores(*train, parts, draws=draws, groups=groups, **given)
         leaks = leakage(*train, parts, assigned, **given)
@@ -156,6 +159,16 @@ def evaluate(
             "modularity": _score_of(modularity, *binned),
             "factor_vae_score": _score_of(factor_vae_score, *binned_means, seed=seed),
         }
+    if len(names) == 1:  # both are 1 for any codes
+        metrics |= {"modularity": None, "factor_vae_score": None}
+    least = {each.name: least_p_value(each, draws, groups) for each in sides[1].factors}
+    untested = [name for name, p in least.items() if p > SIGNIFICANT]
+    if untested:
+        warnings.warn(
+            f"too few images or groups are held out to test whether {', '.join(untested)} can be "
+            "predicted: chance may explain any score",
+            stacklevel=2,
+        )
     error = _mean_error(model, images, samples[1], batch_size)
     torch.set_rng_state(generator_state)
 
@@ -181,6 +194,7 @@ def evaluate(
         draws=draws,
         fitted_images=len(fitted.codes),
         tested_images=len(tested.codes),
+        untested=untested,
     )
 
 
@@ -197,6 +211,8 @@ def _names_to_evaluate(fitted: LabelledCodes, tested: LabelledCodes) -> list[str
             why = "takes fewer than 2 values in the images to fit"
         elif len(np.unique(held_out.known_values)) < 2:
             why = "takes fewer than 2 values in the images to test"
+        elif fit.discrete and not np.isin(held_out.known_values, fit.known_values).any():
+            why = "has no class both in the images to fit and in those to test"
         else:
             kept.append(fit.name)
             continue

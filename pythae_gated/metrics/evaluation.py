@@ -45,7 +45,8 @@ class Evaluation(DCI):
         leakage: Factor -> how well it is predicted from all other partitions than its own, from 0
             (chance) to 1 (see `leakage`); for the factors in `intended`.
         metrics: The scores of `mig`, `sap`, `modularity` and `factor_vae_score` by name; None if
-            one does not apply, such as a gap between dimensions if there is only one.
+            one does not apply: a gap between dimensions if there is only one, modularity and the
+            FactorVAE score if there is a single factor.
         reconstruction_error: Half the squared error of a decoded sample, summed over an image's
             pixels, mean over the images: Pythae's `recon_loss` for "mse".
         kl: Shape (L,): KL of the posterior from the prior in each dimension, in nats, mean over
@@ -57,6 +58,8 @@ class Evaluation(DCI):
         tested_images: Number of held-out images.
         leakage_of_means: As `leakage`, from posterior means; empty if `codes` is "mean", and in
             files of version 0.1. Means reveal factors that the noise hides in samples.
+        untested: Factors for which even perfect predictions could not be significant, since few
+            images or groups were held out.
     """
 
     importance: _Matrix  # as in DCI, but saved as a list
@@ -76,6 +79,7 @@ class Evaluation(DCI):
     fitted_images: int
     tested_images: int
     leakage_of_means: dict[str, float] = field(default_factory=dict)
+    untested: list[str] = field(default_factory=list)
 
     @property
     def factors(self) -> tuple[str, ...]:
@@ -100,6 +104,10 @@ class Evaluation(DCI):
             Burda, Grosse and Salakhutdinov, "Importance Weighted Autoencoders", ICLR 2016.
         """
         return int((self.mean_variance > ACTIVE).sum())
+
+    def is_significant(self, partition: str, factor: str) -> bool:
+        """Whether a score from one partition is above chance, or this could not be tested."""
+        return factor in self.untested or self.p_values[partition][factor] <= SIGNIFICANT
 
     def to_dict(self) -> dict[str, Any]:
         """All results in the types of JSON."""
@@ -138,7 +146,7 @@ class Evaluation(DCI):
         kinds = ["accuracy" if factor in self.discrete else "R2" for factor in self.factors]
         names = self.partitions.names
         shares = [self._column(name, self.share) for name in names]
-        scores = [self._column(name, self.scores, self.p_values) for name in names]
+        scores = [self._column(name, self.scores, tested=True) for name in names]
         last = [
             ["all", *map(_two_digits, self.informativeness.values())],
             ["chance", *map(_two_digits, self.chance.values())],
@@ -152,6 +160,9 @@ class Evaluation(DCI):
             ["", *_table(last)],
         ]
         notes = ["* the partition assigned to the factor"] * bool(self.intended)
+        notes += [
+            f"not tested, for too few held-out images or groups: {', '.join(self.untested)}"
+        ] * bool(self.untested)
         notes.append(f"( ) not above chance: p > {SIGNIFICANT} when labels are permuted")
         return "\n".join([*_table(blocks, gap="   "), "", *notes, *self._model_lines()])
 
@@ -166,7 +177,9 @@ class Evaluation(DCI):
                 whole[name.replace("_", " ")] = float(np.mean(list(values.values())))
         kl = ", ".join(f"{name} {nats:.1f}" for name, nats in self.kl_by_partition.items())
         draws = f", {self.draws} per image" if self.draws > 1 else ""
-        few = " (few: leakage may be underestimated)" * (self.fitted_images < FEW)
+        few = " (few: leakage is uncertain, and may be underestimated)" * (
+            self.fitted_images < FEW
+        )
         return [
             ", ".join(f"{name} {value:.2f}" for name, value in whole.items()),
             ", ".join(f"{name} {_two_digits(value)}" for name, value in self.metrics.items()),
@@ -178,11 +191,11 @@ class Evaluation(DCI):
             f"{self.tested_images} held out",
         ]
 
-    def _column(self, partition: str, table: _Table, p_values: _Table | None = None) -> list[str]:
+    def _column(self, partition: str, table: _Table, tested: bool = False) -> list[str]:
         """The name, then one cell per factor: in brackets if not above chance, * if assigned."""
         cells = [partition]
         for factor, value in table[partition].items():
-            by_chance = p_values is not None and p_values[partition][factor] > SIGNIFICANT
+            by_chance = tested and not self.is_significant(partition, factor)
             cell = f"({value:.2f})" if by_chance else f"{value:.2f}"
             cells.append(cell + "*" * (self.intended.get(factor) == partition))
         return cells

@@ -144,14 +144,17 @@ def as_columns(factors: Factors, rows: int) -> dict[str, Any]:
         rows: N, the expected number of rows.
 
     Raises:
-        ValueError: If there is no factor, or one has another shape than (N,).
+        ValueError: If there is no factor, one has another shape than (N,), or two have one name.
 
     Example:
         >>> as_columns(np.array([[1, 5], [2, 6], [3, 7]]), rows=3)
         {'0': array([1, 2, 3]), '1': array([5, 6, 7])}
     """
     if hasattr(factors, "items") and getattr(factors, "ndim", 2) == 2:
-        columns = {str(name): values for name, values in factors.items()}  # or a data frame's
+        pairs = [(str(name), values) for name, values in factors.items()]  # or a data frame's
+        columns = dict(pairs)
+        if len(columns) < len(pairs):
+            raise ValueError(f"two factors have one name: {[name for name, _ in pairs]}")
     else:
         # A list keeps its objects, so that None and NaN do not become strings.
         kept = np.array(factors, dtype=object) if isinstance(factors, (list, tuple)) else factors

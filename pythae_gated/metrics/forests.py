@@ -4,6 +4,7 @@ from typing import Any, NamedTuple, TypeAlias
 from warnings import catch_warnings
 
 import numpy as np
+from scipy.special import gammaln
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.metrics import r2_score
@@ -119,8 +120,8 @@ def p_value(
         draws: The rows are this many samples of the same items, one set after another; the
             labels of an item are permuted together.
         rng: Of the permutations.
-        groups: A label for each row to test. Labels that are constant in each group are permuted
-            by group, since its rows are not independent.
+        groups: A label for each row to test. Labels that are constant in each group, but for a
+            tenth of all rows, are permuted by group, since its rows are not independent.
 
     Example:
         >>> yaw = np.arange(50.0)
@@ -130,21 +131,35 @@ def p_value(
         0.01
     """
     guessed = predicted.reshape(draws, -1)
-    truth = factor.known_values.reshape(draws, -1)[0]
-    groups = np.arange(len(factor.known)) if groups is None else groups
-    of_items = groups[factor.known].reshape(draws, -1)[0]
-    _, first, at = np.unique(of_items, return_index=True, return_inverse=True)
-    if (truth[first][at] != truth).any():
-        first = at = np.arange(len(truth))
+    labels, at = _permuted(factor, draws, groups)
 
     def misfit(labels: Array) -> float:
         if factor.discrete:
             return float(np.mean(guessed != labels))
         return float(np.square(guessed - labels).mean())
 
-    least = misfit(truth)
-    as_good = sum(misfit(rng.permutation(truth[first])[at]) <= least for _ in range(permutations))
+    least = misfit(labels[at])
+    as_good = sum(misfit(rng.permutation(labels)[at]) <= least for _ in range(permutations))
     return (1 + as_good) / (1 + permutations)
+
+
+def least_p_value(factor: Factor, draws: int, groups: Array | None = None) -> float:
+    """The p-value of perfect predictions: 1 / the number of arrangements of the labels."""
+    labels, _ = _permuted(factor, draws, groups)
+    counts = np.unique(labels, return_counts=True)[1]
+    return float(np.exp(gammaln(counts + 1).sum() - gammaln(len(labels) + 1)))
+
+
+def _permuted(factor: Factor, draws: int, groups: Array | None) -> tuple[Array, Array]:
+    """The labels that are permuted, of items or groups, and the index of each item's label."""
+    truth = factor.known_values.reshape(draws, -1)[0]
+    groups = np.arange(len(factor.known)) if groups is None else groups
+    at = np.unique(groups[factor.known].reshape(draws, -1)[0], return_inverse=True)[1]
+    sizes = np.bincount(at)
+    median = np.lexsort((truth, at))[sizes.cumsum() - sizes + sizes // 2]  # item of each group
+    if np.mean(truth[median][at] != truth) > 0.1:
+        median = at = np.arange(len(truth))
+    return truth[median], at
 
 
 def _choose(estimator: Estimator, factor: Factor, seed: int, n_jobs: int | None) -> Any:

@@ -63,8 +63,9 @@ def mig(
 
         gap_j = (I_i*j - max_{i != i*} I_ij) / H_j      MIG = mean of gap_j
 
-    It is 1 if a single dimension determines the factor and no other is informative about it. A
-    factor that is encoded in several dimensions has a low gap.
+    It is 1 if a single dimension determines the factor and no other is informative about it; lower
+    if the factor has more classes than there are bins, or few rows for each. A factor that is
+    encoded in several dimensions has a low gap.
 
     Args:
         codes: Shape (N, L). Each dimension is divided into bins of equal width.

@@ -88,7 +88,7 @@ def partition_scores(
         draws: The rows of `test` are this many samples of the same items, one set after another;
             the labels of an item are permuted together.
         groups: A label per row of `test`, if rows of one group are not independent: a factor that
-            is constant in each group is permuted by group.
+            is constant in each group (but for a tenth of all rows) is permuted by group.
         seed: Of the split, the forests and the permutations.
         n_jobs: As for `dci`.
 

@@ -50,7 +50,9 @@ def split_codes(
         ValueError: As `label_codes`, or if a factor has too few known values on either side.
 
     Warns:
-        UserWarning: If a class to test is not among the fitted ones.
+        UserWarning: If a class to test is not among the fitted ones, one class is far more
+            frequent than all others, one value makes up much of the variance, or whole numbers
+            with missing values are floats, as pandas reads them.
     """
     fitted = label_codes(codes, factors, discrete, unknown)
     if test is None:
@@ -80,6 +82,8 @@ def _check_sides(fitted: Factor, tested: Factor) -> None:
             f"factor {name!r} has dtype {fitted.values.dtype} in the rows to fit and "
             f"{known.dtype} in those to test: convert one of them"
         )
+    if caution := _caution(fitted) or _caution(tested):
+        warnings.warn(f"factor {name!r} has {caution}", stacklevel=4)
     unseen = np.setdiff1d(known, fitted.known_values)
     if fitted.discrete and len(unseen):
         warnings.warn(
@@ -87,3 +91,24 @@ def _check_sides(fitted: Factor, tested: Factor) -> None:
             f"rows to fit, such as {unseen.tolist()[0]!r}: they count as wrong",
             stacklevel=4,
         )
+
+
+def _caution(factor: Factor) -> str:
+    """Why the scores of a factor say little, or nothing."""
+    values = factor.known_values
+    if len(values) < 30:
+        return ""
+    if factor.discrete:
+        share = np.unique(values, return_counts=True)[1].max() / len(values)
+        hint = "accuracy does not show weak predictions, and leakage may be underestimated"
+        return f"one class in {share:.0%} of the rows: {hint}" if 0.8 < share < 1 else ""
+    if not factor.known.all() and (values == np.round(values)).all():
+        return "whole numbers and missing values, and is regressed: give classes as strings"
+    squares = np.square(values - values.mean())
+    if squares.max() <= 0.3 * squares.sum():
+        return ""
+    share, extreme = squares.max() / squares.sum(), values[squares.argmax()]
+    return (
+        f"a value, {extreme:g}, that makes up {share:.0%} of its variance, and so of R2 and "
+        "leakage: if it is wrong, name it in unknown=, else evaluate the logarithm"
+    )

@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 from pythae_gated.metrics.evaluation import FEW as FEW  # for the page
-from pythae_gated.metrics.evaluation import SIGNIFICANT, Evaluation
+from pythae_gated.metrics.evaluation import SIGNIFICANT as SIGNIFICANT
+from pythae_gated.metrics.evaluation import Evaluation
 
 STRONG, WEAK = 0.5, 0.1  # levels of a prediction, from chance (0) to perfect (1)
 LIGHTS = ("not encoded", "leaks", "not assigned", "encoded")  # by what needs attention first
@@ -17,7 +18,7 @@ class Prediction(NamedTuple):
         score: Accuracy of a discrete factor, R2 of a continuous one.
         level: The score on a scale from chance, 0, to a perfect score, 1; 0 if the score is not
             significantly above chance.
-        significant: Whether it is (permutation test).
+        significant: Whether it is (permutation test), or cannot be tested.
         partition: The partition.
     """
 
@@ -50,7 +51,7 @@ def read_predictions(evaluation: Evaluation, partition: str) -> dict[str, Predic
     predictions = {}
     for factor, score in evaluation.scores[partition].items():
         chance = evaluation.chance[factor]
-        significant = evaluation.p_values[partition][factor] <= SIGNIFICANT
+        significant = evaluation.is_significant(partition, factor)
         level = max(score - chance, 0.0) / (1 - chance) if significant and chance < 1 else 0.0
         predictions[factor] = Prediction(factor, score, level, significant, partition)
     return predictions

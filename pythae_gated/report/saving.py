@@ -101,6 +101,9 @@ def save_report(
         ValueError: If the images have neither 1 nor 3 channels, partitions or `intended` are
             given beside an evaluation, or a baseline without its own, or as `evaluate` does.
 
+    Warns:
+        UserWarning: If images have values outside [0, 1], or as `evaluate` does.
+
     Example:
         >>> save_report(model, images, factors, "report", baseline=ungated)  # doctest: +SKIP
         PosixPath('report/report.html')
@@ -122,6 +125,8 @@ def save_report(
     shown = reader.read(range(min(len(reader), figures.ROWS + figures.COLUMNS))).cpu()
     shown = fit_shape(shown, getattr(model, "input_dim", None))
     check_grid(shown)
+    if shown.ndim > 3 and ((shown < 0) | (shown > 1)).float().mean() > 0.01:
+        warnings.warn("images have values outside [0, 1], which the pictures clip", stacklevel=2)
     rows = np.linspace(0, len(data) - 1, min(REFERENCE, len(data))).round().astype(int)
     reference = data.subset(rows)
     resolved = resolve_partitions(model, partitions, posterior(model, shown[:1])[0].shape[1])

@@ -22,6 +22,7 @@ from pythae_gated.metrics import (
     sap,
 )
 from pythae_gated.partitions import Partitions
+from pythae_gated.report.predictions import read_verdicts
 from tests.support.pixels import make_pixel_vae
 from tests.support.votes import use_few_votes
 
@@ -260,9 +261,20 @@ class TestSplitting:
         found = evaluate(model, *data, groups=pd.DataFrame({"subject": groups}), draws=2)
         assert found.p_values == evaluate(model, *data, groups=groups, draws=2).p_values
 
-    def test_groups_and_test_exclude_each_other(self, model, data):
-        with pytest.raises(ValueError, match="groups split data, and test is given"):
-            evaluate(model, *data, groups=np.arange(800), test=data)
+    def test_groups_beside_test_are_those_of_the_images_to_test(self, model, data):
+        """Two thirds of 200 images are more than chance, of 40 mice they are hardly."""
+        images, mouse = data[0].copy(), np.random.default_rng(0).integers(0, 40, 800)
+        trait = {"trait": mouse % 2}
+        images[:, 0, 0, 0] = mouse % 2
+        test = images[:200], {"trait": mouse[:200] % 2}
+        images[:200, 0, 0, 0] = (mouse % 2 ^ (mouse % 3 == 0))[:200]  # wrong for a third of them
+        by_mouse = evaluate(model, images, trait, test=test, groups=mouse[:200], draws=2)
+        by_image = evaluate(model, images, trait, test=test, draws=2)
+        assert by_mouse.scores == by_image.scores
+        assert by_image.p_values["latent"]["trait"] == 1 / 200
+        assert by_mouse.p_values["latent"]["trait"] > 2 / 200
+        with pytest.raises(ValueError, match="800 groups for 200 rows to test"):
+            evaluate(model, images, trait, test=test, groups=mouse)
 
 
 class TestLabels:
@@ -271,8 +283,8 @@ class TestLabels:
         given = {"partitions": SIZES, "intended": {"person": "person"}}
         with pytest.warns(UserWarning, match="look missing") as caught:
             evaluate(model, data[0], {"person": labels}, **given)
-        texts = [str(each.message) for each in caught]
-        assert sum("of 'person' that look missing: ['nan']" in text for text in texts) == 1
+        messages = [str(each.message) for each in caught]
+        assert sum("of 'person' that look missing: ['nan']" in text for text in messages) == 1
 
     def test_a_value_that_means_unknown_is_no_class(self, model, data):
         images, factors = data
@@ -330,7 +342,10 @@ class TestLabels:
         images, factors = data
         known = np.arange(800) % 4
         rare = np.ma.array(known, mask=np.arange(800) >= 4)
-        with pytest.warns(UserWarning, match="left out of MIG.*'rare' takes 4 values in 4 rows"):
+        with (
+            pytest.warns(UserWarning, match="left out of MIG.*'rare' takes 4 values in 4 rows"),
+            pytest.warns(UserWarning, match="too few images .* to test whether rare can be"),
+        ):
             found = evaluate(
                 model,
                 images,
@@ -344,6 +359,32 @@ class TestLabels:
     def test_a_factor_is_assigned_to_one_partition(self, model, data):
         with pytest.raises(ValueError, match=r"assigns 'yaw' to \['pose', 'person'\]: expected"):
             evaluate(model, *data, partitions=SIZES, intended={"yaw": ["pose", "person"]})
+
+    def test_a_single_factor_has_no_scores_of_several(self, model, data):
+        """Modularity and the FactorVAE score would be 1 for any codes."""
+        found = evaluate(model, data[0], {"person": data[1]["person"]})
+        assert [found.metrics[name] for name in ("modularity", "factor_vae_score")] == [None] * 2
+        assert found.metrics["mig"] is not None
+
+    def test_a_class_of_nearly_all_rows_is_warned_of_once(self, model, data):
+        rare = (np.arange(800) % 10 == 0).astype(int)
+        with pytest.warns(UserWarning, match=r"'rare' has one class in 9.% of the rows") as caught:
+            evaluate(model, data[0], {**data[1], "rare": rare}, intended={"rare": "latent"})
+        assert len(caught) == 1
+
+    def test_classes_that_pandas_reads_as_floats_are_warned_of_once(self, model, data):
+        patient = pd.Series(data[1]["person"]).where(np.arange(800) % 4 > 0)
+        with pytest.warns(UserWarning, match="'patient' has whole numbers and missing") as caught:
+            evaluate(model, data[0], {"patient": patient})
+        assert len(caught) == 1
+
+    def test_a_value_that_makes_up_the_variance_is_warned_of_once(self, model, data):
+        weight = data[1]["yaw"].copy()
+        weight[::100] = 70.0
+        weight[0] = 70000.0
+        with pytest.warns(UserWarning, match=r"'weight' has a value, 70000, .* 100% of") as caught:
+            evaluate(model, data[0], {"weight": weight})
+        assert len(caught) == 1
 
 
 class TestLeakageOfMeans:
@@ -396,20 +437,25 @@ class TestNestedFactors:
         images, factors = cohort
         with pytest.warns(UserWarning, match=".*") as caught:
             evaluate(model, images, factors, groups=factors["mouse"])
-        (only,) = caught
-        assert "'mouse' has 3 classes in the rows to test" in str(only.message)
-        genotype = {"genotype": factors["genotype"]}
-        evaluate(model, images, genotype, groups=factors["mouse"])
+        left_out, untested = (str(each.message) for each in caught)
+        assert "'mouse' has no class both in the images to fit and in those to test" in left_out
+        assert "to test whether genotype can be predicted" in untested
 
-    def test_p_values_are_those_of_permuted_groups(self, model, data):
+    def test_p_values_are_those_of_permuted_groups(self, model, data, tmp_path):
         """Codes that encode the mouse predict its genotype, but few mice are no evidence."""
         images, mouse = data[0].copy(), np.random.default_rng(0).integers(0, 12, 800)
         genotype = {"genotype": mouse % 2}
         images[:, 0, 0, 0] = mouse % 2
-        by_mouse = evaluate(model, images, genotype, groups=mouse)
+        with pytest.warns(UserWarning, match="too few images or groups .* whether genotype can"):
+            by_mouse = evaluate(model, images, genotype, groups=mouse)
         by_image = evaluate(model, images, genotype)
         assert by_image.p_values["latent"]["genotype"] == 1 / 200
         assert by_mouse.p_values["latent"]["genotype"] > 0.2
+        assert by_mouse.untested == ["genotype"]
+        assert "(1.00)" not in by_mouse.summary()  # neither above chance nor not
+        assert read_verdicts(by_mouse)["genotype"].own.level == 1
+        loaded = Evaluation.load(by_mouse.save(tmp_path / "evaluation.json"))
+        assert loaded.summary() == by_mouse.summary()
 
     def test_are_found_where_both_are_known(self, model, cohort):
         images, factors = cohort
@@ -429,7 +475,10 @@ def test_a_collapsed_partition_is_warned_of(model, data):
 class TestPrinting:
     def test_few_images_are_noted(self, model, data):
         found = evaluate(model, *data, partitions=SIZES)
-        for images, note in ((499, " (few: leakage may be underestimated)"), (500, "")):
+        for images, note in (
+            (499, " (few: leakage is uncertain, and may be underestimated)"),
+            (500, ""),
+        ):
             text = str(dataclasses.replace(found, fitted_images=images))
             assert f"{images} images fitted{note}, {found.tested_images} held out" in text
 

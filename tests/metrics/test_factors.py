@@ -172,3 +172,9 @@ def test_nothing_is_determined_where_never_both_are_known():
         {"a": np.ma.array(MOUSE, mask=even), "b": np.ma.array(MOUSE % 2, mask=~even)}, 60
     )
     assert not a.determines(b)
+
+
+def test_two_factors_of_one_name_are_refused():
+    frame = pd.DataFrame([[1, 5], [2, 6], [1, 5]], columns=["pose", "pose"])
+    with pytest.raises(ValueError, match=r"two factors have one name: \['pose', 'pose'\]"):
+        as_factors(frame, rows=3)

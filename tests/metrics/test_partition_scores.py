@@ -84,7 +84,8 @@ class TestPermutations:
         test = np.tile(items, (50, 1)), {"label": np.tile(labels, 50)}
         only = Partitions({"all": 1})
         given = fit_codes, {"label": fit_labels}, only
-        together = partition_scores(*given, test=test, draws=50).p_values
+        with pytest.warns(UserWarning, match="'label' has one class in 88% of the rows"):
+            together = partition_scores(*given, test=test, draws=50).p_values
         single = partition_scores(*given, test=(items, {"label": labels})).p_values
         assert together == single
 
@@ -99,6 +100,18 @@ class TestPermutations:
 
         assert p_of(np.repeat(np.arange(4), 25)) == pytest.approx(1 / 6, abs=0.04)
         assert p_of(None) == p_of(np.tile(np.arange(4), 25)) == 1 / 1000
+
+    def test_a_label_that_deviates_in_its_group_changes_nothing(self):
+        genotype = np.repeat([0, 0, 1, 1], 25)
+        groups, known = np.repeat(np.arange(4), 25), np.ones(100, dtype=bool)
+        wrong = genotype.copy()
+        wrong[3] = 1
+
+        def p_of(labels):
+            factor = Factor("genotype", labels, known, discrete=True)
+            return p_value(genotype, factor, 999, 1, np.random.default_rng(0), groups)
+
+        assert p_of(wrong) == p_of(genotype) == pytest.approx(1 / 6, abs=0.04)
 
     def test_groups_with_draws_and_unknown_labels(self):
         codes = np.random.default_rng(0).normal(size=(100, 1))

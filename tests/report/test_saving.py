@@ -146,6 +146,11 @@ class TestModels:
         assert "VAE for images of 1 x 2 x 2" in page.text
         assert sorted(name for name, _ in page.images) == PICTURES
 
+    def test_what_the_pictures_clip_is_warned_of(self, data, tmp_path):
+        model, images = make_pixel_vae(), 255 * data[0]
+        with pytest.warns(UserWarning, match=r"values outside \[0, 1\], which the pictures clip"):
+            save_report(model, images, data[1], tmp_path, partitions=SIZES)
+
     def test_neither_grey_nor_colour(self, tmp_path):
         model = make_pixel_vae(channels=2)
         with pytest.raises(ValueError, match=r"\(9, 2, 2, 2\).*with 1 or 3 channels"):
