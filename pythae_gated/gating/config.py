@@ -68,9 +68,12 @@ class GatedConfigMixin:
 
     @model_validator(mode="before")
     @classmethod
-    def _accept_name(cls, given: Any) -> Any:  # pydantic's ArgsKwargs; `to_dict` has the name
-        named = {key: value for key, value in (given.kwargs or {}).items() if key != "name"}
-        return type(given)(given.args, named)
+    def _accept_name(cls, given: Any) -> Any:  # which `to_dict` has; pydantic's ArgsKwargs or dict
+        named = given if isinstance(given, dict) else getattr(given, "kwargs", None)
+        if not named or "name" not in named:
+            return given
+        fields = {key: value for key, value in named.items() if key != "name"}
+        return fields if named is given else type(given)(given.args, fields)
 
     @model_validator(mode="after")
     def _check_partitions(self) -> "GatedConfigMixin":

@@ -1,7 +1,8 @@
+import dataclasses
 import json
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pythae.models import AutoModel, BetaVAEConfig
 
 from pythae_gated import GatedBetaVAE, GatedBetaVAEConfig, GatedConfigMixin
@@ -41,6 +42,19 @@ def test_parents_fields_come_first_and_stay():
 def test_refuses_what_does_not_fit(kwargs, match):
     with pytest.raises(ValidationError, match=match):
         make_config(**kwargs)
+
+
+def test_configs_are_made_from_their_own_dictionaries():
+    config = make_config(rest=["identity"], agreement=0.5)
+    adapter = TypeAdapter(GatedBetaVAEConfig)
+    for again in (
+        GatedBetaVAEConfig(**config.to_dict()),
+        GatedBetaVAEConfig.from_dict(config.to_dict()),
+        adapter.validate_python(config.to_dict()),
+        adapter.validate_python(config),
+        GatedBetaVAEConfig(**dataclasses.asdict(config)),
+    ):
+        assert again == config
 
 
 def test_a_config_class_that_was_not_decorated_is_refused_when_used():
