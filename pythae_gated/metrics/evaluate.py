@@ -88,8 +88,8 @@ def evaluate(
             scores depend on a single value or a class is too frequent for them to show weak
             predictions, a value of `unknown` occurs in no label, or in several factors
             although `unknown` is not a mapping, one discrete factor determines another (a mouse
-            its genotype) and is not split by `groups`, or all units of a partition have
-            collapsed.
+            its genotype) and the split or the p-values are not by its values, or all units of a
+            partition have collapsed.
 
     Reference:
         Eastwood and Williams, "A Framework for the Quantitative Evaluation of Disentangled
@@ -124,6 +124,7 @@ def evaluate(
         groups = groups[to_test] if test is None else groups
     parts = resolve_partitions(model, partitions, fitted.codes.shape[2])
     check_intended(intended or {}, [factor.name for factor in read], parts)
+    _warn_of_nesting(fitted, tested, groups is None)
     names = _names_to_evaluate(fitted, tested)
     fitted, tested = fitted.select(names), tested.select(names)
     assigned = {name: own for name, own in (intended or {}).items() if name in names}
@@ -140,7 +141,6 @@ def evaluate(
     train, held_out = (fit_z, sides[0].columns), (test_z, sides[1].columns)
     means = [(side.codes[:, 0], side.columns) for side in (fitted, tested)]
     given: dict[str, Any] = {"test": held_out, "seed": seed}
-    _warn_of_nesting(fitted, tested)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "labels of .* look missing")  # as_factors has warned
         overall = dci(*train, **given)
@@ -243,17 +243,20 @@ def _warn_of_collapse(mean_variance: Array, partitions: Partitions) -> None:
             )
 
 
-def _warn_of_nesting(fitted: LabelledCodes, tested: LabelledCodes) -> None:
-    """Warn if factors are nested, unless groups (or `test`) keep the values of the finer apart."""
+def _warn_of_nesting(fitted: LabelledCodes, tested: LabelledCodes, by_image: bool) -> None:
+    """Warn if factors are nested, unless the split and the p-values are by the finer one."""
     sides = zip(fitted.factors, tested.factors, strict=True)
     for (fine, held_out), (coarse, _) in permutations(sides, 2):
-        if fine.determines(coarse) and np.isin(held_out.known_values, fine.known_values).any():
+        shared = np.isin(held_out.known_values, fine.known_values).any()
+        if fine.determines(coarse) and (shared or by_image):
             a, b = fine.name, coarse.name
-            warnings.warn(
-                f"factor {a!r} determines {b!r}, so {b!r} is predicted from any partition that "
-                f"encodes {a!r}; to score {b!r} itself, set groups= to the labels of {a!r}",
-                stacklevel=3,
+            why = (
+                f"{b!r} is predicted from any partition that encodes {a!r}; to score {b!r} itself"
             )
+            if not shared:
+                why = f"p-values of {b!r} must not treat images of one {a!r} as independent"
+            hint = f"set groups= to the labels of {a!r}"
+            warnings.warn(f"factor {a!r} determines {b!r}, so {why}, {hint}", stacklevel=3)
 
 
 def _score_of(metric: Callable[..., Any], *args: Any, **options: Any) -> float | None:

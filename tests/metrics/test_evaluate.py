@@ -441,6 +441,20 @@ class TestNestedFactors:
         assert "'mouse' has no class both in the images to fit and in those to test" in left_out
         assert "to test whether genotype can be predicted" in untested
 
+    def test_of_mice_that_only_test_has_the_groups_are_asked_for(self, model, cohort):
+        images, factors = cohort
+        held_out = factors["mouse"] < 6
+        train, test = (
+            (images[rows], {name: values[rows] for name, values in factors.items()})
+            for rows in (~held_out, held_out)
+        )
+        left_out = pytest.warns(UserWarning, match="'mouse' has no class both")
+        with left_out, pytest.warns(UserWarning, match="'mouse' determines.* p-values .*groups="):
+            evaluate(model, *train, test=test)
+        with left_out, pytest.warns(UserWarning, match="too few") as caught:
+            evaluate(model, *train, test=test, groups=test[1]["mouse"])
+        assert not any("determines" in str(each.message) for each in caught)
+
     def test_p_values_are_those_of_permuted_groups(self, model, data, tmp_path):
         """Codes that encode the mouse predict its genotype, but few mice are no evidence."""
         images, mouse = data[0].copy(), np.random.default_rng(0).integers(0, 12, 800)
