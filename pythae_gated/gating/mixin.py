@@ -163,7 +163,7 @@ class GatedMixin(HubCardMixin, _Parent):
         if self.decoder_only:
             n = len(inputs["data"])
             if self.training and target is not None:  # as many images as in other steps
-                inputs = DatasetOutput(**{**inputs, "data": torch.cat([inputs["data"], target])})
+                inputs = DatasetOutput(inputs, data=torch.cat([inputs["data"], target]))
             output = self._parent_forward({"encoder": fixed(self.encoder)}, inputs, kwargs)
             output["loss"] = output.get("recon_loss", output["loss"])
             if kwargs.get("uses_ddp"):  # which requires a gradient of every parameter
@@ -179,7 +179,7 @@ class GatedMixin(HubCardMixin, _Parent):
             overrides = input_scheme(self, partitions, target, gate)
             return self._parent_forward(overrides, inputs, kwargs)
         kwargs.setdefault("dataset_size", len(data))
-        both = DatasetOutput(**{**inputs, "data": torch.cat([data, target])})
+        both = DatasetOutput(inputs, data=torch.cat([data, target]))
         scheme = TargetScheme(self, partitions, gate)
         output = self._parent_forward(scheme.overrides(), both, kwargs)
         output["loss"] = output["loss"] + scheme.terms()

@@ -121,6 +121,7 @@ def evaluate(
         tested = fitted.label_alike(_encode(model, images, batch_size), test[1], unknown)
     if groups is not None:
         groups = encode_labels(*read_labels(groups, "groups"))
+        groups = np.where(groups < 0, np.nan, groups)  # partition_scores refuses missing ones
         groups = groups[to_test] if test is None else groups
     parts = resolve_partitions(model, partitions, fitted.codes.shape[2])
     check_intended(intended or {}, [factor.name for factor in read], parts)

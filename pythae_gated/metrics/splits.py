@@ -10,6 +10,7 @@ from sklearn.model_selection import train_test_split
 
 from pythae_gated.datasets.labels import encode_labels, read_labels
 from pythae_gated.metrics.factors import Factor, Factors, LabelledCodes, as_codes, label_codes
+from pythae_gated.metrics.forests import chance
 
 
 def split_rows(n: int, seed: int, groups: Any = None) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -99,7 +100,7 @@ def _caution(factor: Factor) -> str:
     if len(values) < 30:
         return ""
     if factor.discrete:
-        share = np.unique(values, return_counts=True)[1].max() / len(values)
+        share = chance(factor)
         hint = "accuracy does not show weak predictions, and leakage may be underestimated"
         return f"one class in {share:.0%} of the rows: {hint}" if 0.8 < share < 1 else ""
     if not factor.known.all() and (values == np.round(values)).all():

@@ -275,6 +275,8 @@ class TestSplitting:
         assert by_mouse.p_values["latent"]["trait"] > 2 / 200
         with pytest.raises(ValueError, match="800 groups for 200 rows to test"):
             evaluate(model, images, trait, test=test, groups=mouse)
+        with pytest.raises(ValueError, match="expected as many, none missing"):
+            evaluate(model, images, trait, test=test, groups=[None, *mouse[1:200]])
 
 
 class TestLabels:
@@ -440,6 +442,10 @@ class TestNestedFactors:
         left_out, untested = (str(each.message) for each in caught)
         assert "'mouse' has no class both in the images to fit and in those to test" in left_out
         assert "to test whether genotype can be predicted" in untested
+        genotype = {"genotype": factors["genotype"]}
+        with pytest.warns(UserWarning, match="too few images or groups") as caught:
+            evaluate(model, images, genotype, groups=factors["mouse"])
+        assert len(caught) == 1
 
     def test_of_mice_that_only_test_has_the_groups_are_asked_for(self, model, cohort):
         images, factors = cohort
