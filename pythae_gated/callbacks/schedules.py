@@ -125,10 +125,9 @@ class GatedSchedule(TrainingCallback):
     reconstruction's only, which is lower (unless the other terms are negative), so that Pythae's
     choice of the best epoch, by training or evaluation loss, falls in phase 3. The rates of the
     trainer's own scheduler are multiplied. A training that is resumed from a checkpoint runs the
-    whole schedule over its own epochs. An interrupted training leaves the model in its phase:
-    train it with a schedule again, or set
-    `model.regularizer_scale, model.decoder_only = 1.0, False`.
-    `KLWarmup` is not needed besides.
+    whole schedule over its own epochs: give it `warmup=0` if the terms were at full weight. An
+    interrupted training leaves the model in its phase: train it with a schedule again, or set
+    `model.regularizer_scale, model.decoder_only = 1.0, False`. `KLWarmup` is not needed besides.
 
     Args:
         warmup: Fraction of all steps, from 0 to below 1.

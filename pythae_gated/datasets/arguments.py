@@ -111,10 +111,12 @@ def make_candidates(
 def _group(values: NDArray[Any], known: Mask, name: str, balanced: bool) -> Groups:
     groups = Groups(encode_labels(values, known), balanced)
     if values.dtype.kind == "f" and groups.n_alone > groups.n_labelled / 2:
+        spread = float(np.nanstd(np.where(known, values, np.nan), axis=0).mean())
         raise ValueError(
             f"{groups.n_alone} of {groups.n_labelled} labels of {name!r} equal no other, and "
             "only equal floats are paired: round them, or give the largest difference of two "
-            f"partners, as in tolerance={{{name!r}: 5.0}}"
+            f"partners, as in tolerance={{{name!r}: {spread / 5:.1g}}}, a fifth of the standard "
+            "deviation"
         )
     columns = zip(np.atleast_2d(values.T), np.atleast_2d(known.T), strict=True)
     if values.dtype == object and any(_mixes_strings(column[seen]) for column, seen in columns):
@@ -150,7 +152,22 @@ def _measure_distance(
     numbers = np.where(known, values.astype(np.float64), np.nan)
     if np.isinf(numbers).any():
         raise ValueError(f"labels of {name!r} are infinite: pass unknown=inf if they are unknown")
+    _warn_if_wide(numbers.reshape(len(numbers), -1), name, tolerance)
     return Neighbours(numbers, float(tolerance))
+
+
+def _warn_if_wide(labels: NDArray[np.float64], name: str, tolerance: float) -> None:
+    known = labels[np.isfinite(labels).all(axis=1)]
+    first, second = np.random.default_rng(0).choice(known, (2, 10_000))
+    with np.errstate(over="ignore"):
+        distance = np.linalg.norm(first - second, axis=1)
+    distance = distance[distance > 0]
+    if (near := int((distance <= tolerance).sum())) > len(distance) / 2:
+        warnings.warn(
+            f"with a tolerance of {tolerance}, {near / len(distance):.0%} of images whose labels "
+            f"of {name!r} differ are partners: it should be small against their range",
+            stacklevel=5,
+        )
 
 
 def _read_pairs(listed: Any, name: str, n: int) -> Edges:

@@ -73,6 +73,6 @@ def warn_about_data(model: Any, partitions: Partitions, data: Tensor, has_pairs:
         warnings.warn(
             f"the data is between {low:.3g} and {high:.3g}, and the decoder ends in a Sigmoid, as "
             "Pythae's default does: values outside [0, 1] cannot be reconstructed; rescale the "
-            "data, or pass a decoder without the Sigmoid",
+            "data, or pass networks without it, such as those of pythae_gated.networks",
             stacklevel=4,
         )

@@ -1,10 +1,12 @@
 """GatedMixin: gates a Pythae VAE, and embeds, swaps and generates by partition."""
 
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import torch
 from pythae.data.datasets import DatasetOutput
+from pythae.models import BaseAE
 from torch import Tensor
 from typing_extensions import Self
 
@@ -19,6 +21,20 @@ from pythae_gated.partitions import Partitions
 from pythae_gated.registry import HubCardMixin
 
 _Parent: Any = object  # in a class of models, the Pythae VAE
+
+
+def _inference(name: str) -> Any:
+    """A method of Pythae's, whose call of `forward` is no training step, whatever the mode."""
+
+    @functools.wraps(getattr(BaseAE, name))
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        seen, self._data_seen = self._data_seen, True
+        try:
+            return getattr(super(GatedMixin, self), name)(*args, **kwargs)
+        finally:
+            self._data_seen = seen
+
+    return method
 
 
 class GatedMixin(HubCardMixin, _Parent):
@@ -118,7 +134,8 @@ class GatedMixin(HubCardMixin, _Parent):
         """Make a gated model from a trained one, to train it further with labels.
 
         Networks, weights, run-time values (such as a `beta` that was raised while training),
-        device, dtype and mode are copied; the given model does not change.
+        device, dtype and mode are copied; the given model does not change. For another beta than
+        the trained one's, set `model.beta` and `model.model_config.beta`.
 
         Args:
             model: A trained model of the parent's class, or of this one (to change its
@@ -189,6 +206,10 @@ class GatedMixin(HubCardMixin, _Parent):
         else:
             output["recon_x"] = self.decoder(output["z"])["reconstruction"]
         return output
+
+    embed = _inference("embed")
+    reconstruct = _inference("reconstruct")
+    interpolate = _inference("interpolate")
 
     def _parent_forward(
         self, overrides: Mapping[str, Any], inputs: Mapping[str, Any], kwargs: dict[str, Any]

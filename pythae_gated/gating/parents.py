@@ -56,7 +56,7 @@ def gate_model(cls: Any, mixin: type, model: Any, **gating: Any) -> Any:
         given_name = given_class.__name__
         raise TypeError(
             f"{cls.__name__}.from_parent expects a {parent.__name__}; got a {given_name}, which "
-            f"needs class Gated{given_name}({mixin.__name__}, {given_name})"
+            f"needs that of a class Gated{given_name}({mixin.__name__}, {given_name})"
         )
     config_class = registered_config(cls)
     if config_class is None:

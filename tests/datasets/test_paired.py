@@ -1,4 +1,5 @@
 import pickle
+import re
 import subprocess
 import sys
 import warnings
@@ -480,7 +481,7 @@ class TestOtherSupervision:
                 {"factors": {}, "pairs": {"hair": [(0, 1)]}},
                 "'hair' has labels but is not a partition",
             ),
-            ({"factors": {"pose": list(np.linspace(0, 1, N))}}, r"as in tolerance=\{'pose': 5"),
+            ({"factors": {"pose": list(np.linspace(0, 1, N))}}, r"tolerance=\{'pose': 0\.06\}, a"),
         ],
     )
     def test_bad_supervision_is_refused(self, kwargs, match):
@@ -817,6 +818,25 @@ class TestSummary:
         batch = batch_of(dataset, range(3, N))
         data, target = number(batch["data"]), number(batch["target"])
         assert np.abs(yaw[data] - yaw[target]).max() <= 5.0
+
+    @pytest.mark.parametrize(("tolerance", "share"), [(0.3, None), (1.5, "5[34]%"), (12, "100%")])
+    def test_a_tolerance_as_wide_as_the_labels_is_warned_of(self, tolerance, share):
+        angles = np.linspace(0, 2 * np.pi, N, endpoint=False)
+        labels = {"pose": np.stack([np.cos(angles), np.sin(angles)], axis=1)}
+        labels["pose"][3] = np.nan
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            PairedDataset(IMAGES, PARTITIONS, labels, tolerance={"pose": tolerance})
+        assert len(caught) == (share is not None)
+        for each in caught:
+            assert re.search(f"tolerance of {tolerance}, {share} of images", str(each.message))
+            assert each.filename == __file__
+
+    def test_equal_labels_and_two_distinct_ones_are_not_within_too_wide_a_tolerance(self):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for labels in ([0.0] * N, [0.0, 1.0] * (N // 2)):
+                PairedDataset(IMAGES, PARTITIONS, {"pose": labels}, tolerance={"pose": 0.5})
 
     def test_angles_wrap_around_as_cosine_and_sine(self):
         degrees = np.arange(N) * 6.0

@@ -2,6 +2,7 @@ import warnings
 
 import pytest
 import torch
+from pythae.models import BetaVAE
 from torch import nn
 
 from pythae_gated import GatedBetaVAE, GatedBetaVAEConfig, GateError, Partitions
@@ -76,6 +77,23 @@ def test_training_without_pairs_is_warned_of_once():
     assert warnings_of(make_model().eval(), plain) == []
     assert warnings_of(make_model(partitions=None), plain) == []
     assert warnings_of(make_model(), make_pairs()) == []
+
+
+@pytest.mark.parametrize("method", ["embed", "reconstruct", "interpolate"])
+def test_pythaes_methods_do_not_count_as_training(method):
+    """A loaded model is in training mode."""
+    model, plain, images = make_model(), {"data": torch.rand(3, 1, 4, 4)}, torch.rand(3, 1, 4, 4)
+    arguments = (images, images) if method == "interpolate" else (images,)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        torch.manual_seed(0)
+        result = getattr(model, method)(*arguments)
+    torch.manual_seed(0)
+    assert torch.equal(result, getattr(BetaVAE, method)(model, *arguments))
+    assert getattr(model, method).__doc__ == getattr(BetaVAE, method).__doc__
+    model = make_model()
+    getattr(model, method)(*arguments)
+    assert len(warnings_of(model, plain)) == 1
 
 
 def test_values_that_the_sigmoid_cannot_reach_are_warned_of_once():
