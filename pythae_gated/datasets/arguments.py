@@ -127,6 +127,7 @@ def _group(values: NDArray[Any], known: Mask, name: str, balanced: bool) -> Grou
     notes = []
     if note := note_missing(name, values, known):
         notes.append(note)
+        warnings.warn(note, stacklevel=4)
     if len(groups) and not balanced:
         sizes = groups.sizes
         low, high = sizes.min(), sizes.max()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 UNKNOWN = -1
-_LOOK_MISSING = {"", " ", "nan", "NaN", "NA", "N/A", "<NA>", "None", "null"}
+_LOOK_MISSING = {"", " ", "nan", "NaN", "NA", "N/A", "<NA>", "None", "null", "unknown"}
 
 Codes = NDArray[np.int32]
 Mask = NDArray[np.bool_]
@@ -149,8 +149,13 @@ def encode_labels(values: NDArray[Any], known: Mask) -> Codes:  # (N,)
 
 
 def note_missing(name: str, values: NDArray[Any], known: Mask) -> str:
-    """A remark on strings among known labels that probably mean unknown, such as "nan", or ""."""
-    found = _LOOK_MISSING & set(values[known].tolist()) if values.dtype.kind in "OU" else ()
+    """A remark on known labels that probably mean unknown: such as "nan", or -1 before 0, 1, 2."""
+    found: Collection[Any] = ()
+    given = values[known]
+    if values.dtype.kind in "OU":
+        found = _LOOK_MISSING & set(given.tolist())
+    elif values.dtype.kind == "i" and given.min(initial=0) == -1 and given.max() > 1:
+        found = [-1]
     return f"labels of {name!r} that look missing: {sorted(found)}; see unknown=" if found else ""
 
 

@@ -60,7 +60,7 @@ class PairedDataset(Dataset[DatasetOutput]):
         labels: Numbers (N, ...) to pass on with the data.
         unknown: A label that means unknown too, such as -1, or a list of them, for all factors;
             or a mapping from partition to either. A value that never occurs, or occurs in several
-            factors without a mapping, gives a warning.
+            factors without a mapping, gives a warning, as do labels that look unknown ("nan").
         image_key: The key or position of the image in an item of a dataset, if it is another.
         transform: A function of fetched images (n, *input_dim), for augmentation: called once for
             the data of a batch and once for its targets. With a seed it is called for each image,

@@ -790,10 +790,23 @@ class TestNeighbouringTypes:
 class TestSummary:
     def test_labels_that_look_missing_are_listed(self):
         labels = ["", "nan", *("abc"[i % 3] for i in range(N - 4)), "", "nan"]
-        note = PairedDataset(IMAGES, PARTITIONS, {"pose": labels}).summary().splitlines()[-1]
-        assert note == "labels of 'pose' that look missing: ['', 'nan']; see unknown="
+        expected = "labels of 'pose' that look missing: ['', 'nan']; see unknown="
+        with pytest.warns(UserWarning, match=re.escape(expected)) as caught:
+            note = PairedDataset(IMAGES, PARTITIONS, {"pose": labels}).summary().splitlines()[-1]
+        assert note == expected
+        assert caught[0].filename == __file__
         dataset = PairedDataset(IMAGES, PARTITIONS, {"pose": labels}, unknown=["", "nan"])
         assert "look missing" not in dataset.summary()
+
+    def test_minus_one_before_other_numbers_looks_missing(self):
+        labels = np.arange(N) % 4 - 1
+        with pytest.warns(UserWarning, match=r"of 'pose' that look missing: \[-1\]; see unknown="):
+            PairedDataset(IMAGES, PARTITIONS, {"pose": labels})
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            PairedDataset(IMAGES, PARTITIONS, {"pose": labels}, unknown=-1)
+            for signs in (labels.clip(max=1), labels - 1, labels.astype(float)):
+                PairedDataset(IMAGES, PARTITIONS, {"pose": signs})
 
     def test_rare_labels_are_noted_unless_they_are_balanced(self):
         given = IMAGES, PARTITIONS, {"pose": ["rare"] * 4 + ["usual"] * (N - 4)}
