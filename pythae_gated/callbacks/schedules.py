@@ -30,7 +30,7 @@ class KLWarmup(TrainingCallback):
     `train_beta` to the callbacks that come after this one.
 
     For models whose `beta` weights a KL: `BetaVAE`, `BetaTCVAE` (its total correlation),
-    `DisentangledBetaVAE` and `MSSSIM_VAE`, their gated variants, and your own models.
+    `DisentangledBetaVAE`, `MSSSIM_VAE` and `DIPVAE`, their gated variants, and your own models.
 
     Args:
         epochs: Number of epochs that train below the full beta.

@@ -15,23 +15,27 @@ from pythae_gated.registry import HubCardMixin
 
 @dataclass
 class DIPVAEConfig(VAEConfig):
-    """As Pythae's `VAEConfig`, and the weights of the covariance terms.
+    """As Pythae's `VAEConfig`, and the weights of the terms.
 
     Parameters:
         dip_type: `"i"` for the covariance of the posterior means, `"ii"` for that of the codes.
         lambda_od: Weight of the squared off-diagonal entries of the covariance.
         lambda_d: Weight of the squared deviations of its diagonal from 1.
+        beta: Weight of the KL and of the covariance terms, against the reconstruction. With "mse"
+            this is the variance of the pixels' noise; the paper has 1.
     """
 
     dip_type: Literal["i", "ii"] = "ii"
     lambda_od: float = 5.0
     lambda_d: float = 5.0
+    beta: float = 1.0
 
 
 class DIPVAE(HubCardMixin, VAE):
     """Disentangled inferred prior VAE: the covariance of the codes is matched to the identity.
 
-        loss = reconstruction + KL + lambda_od sum_{i != j} C_ij^2 + lambda_d sum_i (C_ii - 1)^2
+        loss = reconstruction
+               + beta (KL + lambda_od sum_{i != j} C_ij^2 + lambda_d sum_i (C_ii - 1)^2)
 
     with, over a batch, C = Cov(mu(x)) for type `"i"` and C = Cov(mu(x)) + diag(E[sigma^2(x)]) for
     type `"ii"`. The covariance is divided by the batch size, so a batch of one is finite.
@@ -52,6 +56,7 @@ class DIPVAE(HubCardMixin, VAE):
         self.dip_type = model_config.dip_type
         self.lambda_od = model_config.lambda_od
         self.lambda_d = model_config.lambda_d
+        self.beta = model_config.beta
 
     def forward(self, inputs: Mapping[str, Any], **kwargs: Any) -> Any:
         """Encode, sample, decode, and compute the loss.
@@ -83,9 +88,9 @@ class DIPVAE(HubCardMixin, VAE):
         if self.dip_type == "ii":
             covariance = covariance + torch.diag(log_var.exp().mean(0))
         diagonal = torch.diagonal(covariance)
-        dip_od = self.lambda_od * (covariance - torch.diag(diagonal)).pow(2).sum()
-        dip_d = self.lambda_d * (diagonal - 1).pow(2).sum()
-        return loss + dip_od + dip_d, recon_loss, kld, dip_od, dip_d
+        dip_od = self.beta * self.lambda_od * (covariance - torch.diag(diagonal)).pow(2).sum()
+        dip_d = self.beta * self.lambda_d * (diagonal - 1).pow(2).sum()
+        return loss + (self.beta - 1) * kld + dip_od + dip_d, recon_loss, kld, dip_od, dip_d
 
 
 def _covariance(mu: Tensor) -> Tensor:  # (B, L) -> (L, L)
