@@ -7,10 +7,11 @@ from numbers import Integral
 from typing import Any
 
 import torch
+from pythae.models import HVAE, RHVAE, VAE_IAF, PoincareVAE, VAE_LinNF
 from torch import Tensor, nn
 
 from pythae_gated.datasets.images import Images, open_images
-from pythae_gated.errors import GateError
+from pythae_gated.errors import GateError, PartitionError
 from pythae_gated.partitions import Partitions
 
 
@@ -51,10 +52,12 @@ def posterior(
         Means and log-variances on the CPU, in float32 (float64 for a float64 model).
 
     Raises:
-        TypeError: If the model has no such encoder.
+        TypeError: If the model has no such encoder, or transforms its samples by a flow.
         ValueError: If there is no image, one contains NaN or infinity, or they have another
             shape than the model's.
     """
+    if isinstance(model, (VAE_IAF, VAE_LinNF, HVAE, RHVAE, PoincareVAE)):
+        raise TypeError(f"{type(model).__name__} has no Gaussian posterior: it transforms samples")
     encoder, reader = _submodule(model, "encoder"), open_images(data)
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size}: expected at least 1")
@@ -94,6 +97,9 @@ def decode(model: nn.Module, z: Tensor, batch_size: int = 512) -> Tensor:  # (..
     with inference_mode(model):
         batches = [to_device_of(model, each) for each in torch.split(z.flatten(0, -2), batch_size)]
         images = torch.cat([_to_cpu(decoder(batch)["reconstruction"]) for batch in batches])
+    shape = getattr(model, "input_dim", None) or images.shape[1:]
+    if images[0].numel() == math.prod(shape):  # else an output of another size than the input
+        images = images.reshape(-1, *shape)
     return images.reshape(*z.shape[:-1], *images.shape[1:])
 
 
@@ -159,14 +165,19 @@ def resolve_partitions(
     """The given partitions, else the model's own, else a single one named `"latent"`.
 
     Raises:
-        PartitionError: If they do not sum to the latent dimension.
+        PartitionError: If they do not sum to the latent dimension, or the model has one of the
+            same name in other dimensions.
     """
+    own = getattr(model, "partitions", None)
+    own = own if isinstance(own, Partitions) else None
     if partitions is None:
-        own = getattr(model, "partitions", None)
-        partitions = own if isinstance(own, Partitions) else {"latent": latent_dim}
+        partitions = own or {"latent": latent_dim}
     if not isinstance(partitions, Partitions):
         partitions = Partitions(partitions)
     partitions.check_latent_dim(latent_dim, "the model has")
+    for name, dimensions in own.slices.items() if own else ():
+        if partitions.slices.get(name, dimensions) != dimensions:
+            raise PartitionError(f"{name!r} has other dimensions in the model, which has {own}")
     return partitions
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,11 @@ class HubCardMixin:
             dir_path: The folder, made if it does not exist.
         """
         super().save(dir_path)  # type: ignore[misc]
+        for name in ("encoder", "decoder"):
+            path, network = Path(dir_path, f"{name}.pkl"), getattr(self, name)
+            if path.exists() and type(network).__module__ == "pythae_gated.networks":
+                # Pythae's file has a copy of the class, whose instances cannot be pickled again.
+                path.write_bytes(pickle.dumps(network))
         path = Path(dir_path, "environment.json")
         loading = "import pythae_gated; pythae.models.AutoModel.load_from_folder(...)"
         environment = {**json.loads(path.read_text()), "package": "pythae-gated", "load": loading}

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 from typing_extensions import Self
 
-from pythae_gated.datasets.images import Images, open_images
+from pythae_gated.datasets.images import Images, check_columns, open_images
 from pythae_gated.inference import posterior, resolve_partitions, sample_posterior
 from pythae_gated.partitions import Partitions
 
@@ -42,13 +42,14 @@ class PartitionTransformer(TransformerMixin, BaseEstimator):
         partitions_: The `Partitions` of the latent space.
         keep_: The kept partitions, in the order of the features.
         n_features_in_: Number of values per image.
+        columns_: The columns of the images, if they are a data frame, else None.
 
     Raises:
         PartitionError: When fitted, if a partition does not exist or the partitions do not sum
             to the latent dimension.
         TypeError: When fitted, if the model has no Gaussian posterior.
-        ValueError: If images have another shape than the model's, or contain NaN; when fitted, if
-            `codes` is neither `"sample"` nor `"mean"`.
+        ValueError: If images have another shape than the model's, other columns than when fitted,
+            or contain NaN; when fitted, if `codes` is neither `"sample"` nor `"mean"`.
 
     Example:
         >>> from pythae.models import VAE, VAEConfig
@@ -94,11 +95,13 @@ class PartitionTransformer(TransformerMixin, BaseEstimator):
         names = self.partitions_.names if self.keep is None else self.keep
         self.keep_ = self.partitions_.resolve(names)
         self.n_features_in_ = first.read([0]).numel()
+        self.columns_ = getattr(X, "columns", None)
         return self
 
     def transform(self, X: Images) -> npt.NDArray[np.float32]:  # noqa: N803
         """The codes of the images in the kept partitions, (N, dimensions kept)."""
         check_is_fitted(self)
+        check_columns(self.columns_, X)
         z, log_vars = posterior(self.model, X, self.batch_size)
         if self.codes == "sample":
             # With the same seed for all sets, row i of each would have the same noise: in sets

@@ -9,7 +9,7 @@ from torch import nn
 
 from pythae_gated import GatedBetaVAE, GatedBetaVAEConfig, GatedVAE, GatedVAEConfig
 from pythae_gated.errors import GateError, PartitionError
-from pythae_gated.inference import fit_shape
+from pythae_gated.inference import fit_shape, resolve_partitions
 
 SIZES = {"pose": 1, "person": 3}
 VARIED = torch.tensor([True, False, False, False])
@@ -183,6 +183,18 @@ def test_an_embedding_without_a_row_per_image_is_refused(model, shape):
     model.encoder.forward = lambda x: output
     with pytest.raises(ValueError, match=rf"has shape {re.escape(str(shape))}: expected \(3, L\)"):
         model.embed_partitions(images(3))
+
+
+def test_partitions_in_other_dimensions_than_the_models_are_refused(model):
+    assert resolve_partitions(model, SIZES, 4).sizes == SIZES
+    assert resolve_partitions(model, {"first": 2, "last": 2}, 4).names == ("first", "last")
+    with pytest.raises(PartitionError, match=r"'pose' has other dimensions in the model, which"):
+        resolve_partitions(model, {"person": 3, "pose": 1}, 4)
+
+
+def test_flat_outputs_have_the_shape_of_the_images(model):
+    model.decoder.forward = lambda z: ModelOutput(reconstruction=z)
+    assert model.swap(images(3), images(3, seed=1), "pose").shape == (3, 1, 2, 2)
 
 
 class TestEmbedAndSwap:

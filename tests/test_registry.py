@@ -1,5 +1,6 @@
 import json
 import shutil
+import subprocess
 import sys
 import types
 
@@ -20,6 +21,7 @@ from pythae_gated import (
     register_model,
     registry,
 )
+from pythae_gated.networks import MLPDecoder, MLPEncoder
 from tests.support.networks import Decoder, Encoder
 
 
@@ -63,6 +65,17 @@ def test_a_saved_folder_says_which_package_loads_it(tmp_path, model_class):
     assert environment["load"].startswith("import pythae_gated")
     assert environment["python_version"] == f"{sys.version_info[0]}.{sys.version_info[1]}"
     assert type(AutoModel.load_from_folder(str(tmp_path / "pythaes/own"))) is model_class
+
+
+def test_a_model_that_a_new_process_has_loaded_can_be_pickled(tmp_path):
+    config = GatedBetaVAEConfig(input_dim=(5,), latent_dim=3)
+    GatedBetaVAE(config, MLPEncoder((5,), 3), MLPDecoder((5,), 3)).save(str(tmp_path))
+    code = (
+        "import pickle, pythae_gated.networks as own; from pythae.models import AutoModel; "
+        f"model = AutoModel.load_from_folder({str(tmp_path)!r}); "
+        "assert type(model.encoder) is own.MLPEncoder; pickle.dumps(model)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_pythaes_own_models_load_as_before(tmp_path):

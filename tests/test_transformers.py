@@ -1,7 +1,17 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from pythae.models import AE, AEConfig, BetaVAE, BetaVAEConfig
+from pythae.models import (
+    AE,
+    HVAE,
+    AEConfig,
+    BetaVAE,
+    BetaVAEConfig,
+    HVAEConfig,
+    VAE_LinNF,
+    VAE_LinNF_Config,
+)
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
@@ -106,6 +116,23 @@ def test_bad_images(model, images):
     images[3, 0, 1, 1] = np.nan
     with pytest.raises(ValueError, match="image 3 contains NaN"):
         transformer.transform(images)
+
+
+def test_other_columns_than_when_fitted_are_refused(model, images):
+    table = pd.DataFrame(images.reshape(len(images), -1)).add_prefix("pixel")
+    transformer = PartitionTransformer(model).fit(table)
+    assert np.array_equal(transformer.transform(table), transformer.transform(images))
+    with pytest.raises(ValueError, match=r"columns \['pixel15', .* in place of \['pixel0'"):
+        transformer.transform(table[table.columns[::-1]])
+
+
+@pytest.mark.parametrize(
+    ("network", "config"), [(VAE_LinNF, VAE_LinNF_Config), (HVAE, HVAEConfig)]
+)
+def test_a_posterior_transformed_by_a_flow_is_refused(network, config, images):
+    model = network(config(input_dim=(1, 4, 4), latent_dim=5))
+    with pytest.raises(TypeError, match=f"{network.__name__} has no Gaussian posterior"):
+        PartitionTransformer(model).fit(images)
 
 
 def test_an_autoencoder_is_refused(images):

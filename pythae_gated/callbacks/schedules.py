@@ -136,7 +136,8 @@ class GatedSchedule(TrainingCallback):
 
     Raises:
         TypeError: When training begins, if the model is not a gated one.
-        ValueError: If a fraction is not from 0 to below 1.
+        ValueError: If a fraction is not from 0 to below 1; when training begins, if the decoder
+            is frozen and there is a phase 3.
 
     Reference:
         Bowman et al., "Generating Sentences from a Continuous Space", CoNLL 2016, section 3.1
@@ -156,7 +157,7 @@ class GatedSchedule(TrainingCallback):
         self._rates: dict[Optimizer, list[float]] = {}  # of their groups
 
     def on_train_begin(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
-        """Refuse a model that is not gated."""
+        """Refuse a model that is not gated, or whose decoder is frozen."""
         self._stop()  # after an interrupted training
         self._model = unwrap(kwargs["model"])
         if not isinstance(self._model, GatedMixin):
@@ -164,6 +165,10 @@ class GatedSchedule(TrainingCallback):
                 f"GatedSchedule is for gated models, and {type(self._model).__name__} is not one; "
                 "leave it out"
             )
+        if self.finish and not any(
+            each.requires_grad for each in self._model.decoder.parameters()
+        ):
+            raise ValueError("the decoder does not train: use GatedSchedule(finish=0)")
 
     def on_train_step_begin(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
         """Start an epoch (a train step, in Pythae, is the training of an epoch)."""
@@ -199,7 +204,7 @@ class GatedSchedule(TrainingCallback):
         self._step = step
         warmup = self.warmup * self._total
         self._model.regularizer_scale = min(1.0, self._step / warmup) if warmup else 1.0
-        self._model.decoder_only = self._step >= self._alone
+        self._model.decoder_only = self.finish > 0 and self._step >= self._alone
 
     def _learning_rate(self) -> float:
         """The factor of the learning rate in this step."""

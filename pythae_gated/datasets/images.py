@@ -38,7 +38,7 @@ def as_images(data: NDArray[Any] | Tensor) -> Tensor:
     if not is_float and data.dtype not in (np.uint8, torch.uint8):
         raise ValueError(
             f"images of dtype {data.dtype}: expected uint8, from 0 to 255, or a float; convert "
-            "them, for instance with .astype('float32')"
+            "them, for instance with .astype('uint8') or .astype('float32')"
         )
     if not isinstance(data, Tensor):
         # torch supports neither read-only memory (of a memmap) nor negative strides, nor floats
@@ -73,16 +73,33 @@ def open_images(data: Any, image_key: Any = None) -> "ImageReader":
         return data
     if isinstance(getattr(data, "images", None), ImageReader):  # a PairedDataset
         return open_images(data.images)
-    if isinstance(data, Subset):
+    if isinstance(data, Subset) and type(data).__getitem__ is Subset.__getitem__:
         return open_images(data.dataset, image_key).subset(np.asarray(data.indices))
-    if isinstance(data, TensorDataset) and image_key is None:
+    if type(data) is TensorDataset and image_key is None:
         data = data.tensors[0]
     if hasattr(data, "iloc") and data.ndim == 1 and data.dtype == object:  # a series of images
         data = data.tolist()
     if hasattr(data, "iloc"):  # a data frame
-        table = data.to_numpy()
-        data = table if table.dtype == np.uint8 else data.to_numpy(np.float32, na_value=np.nan)
+        is_uint8 = {str(each).lower() for each in np.atleast_1d(data.dtypes)} == {"uint8"}
+        dtype: Any = np.uint8 if is_uint8 and not data.isna().to_numpy().any() else np.float32
+        data = (
+            data.to_numpy(dtype, na_value=np.nan) if dtype is np.float32 else data.to_numpy(dtype)
+        )
     return ImageReader(data, image_key)
+
+
+def check_columns(expected: Any, data: Images) -> None:
+    """Refuse a data frame whose columns differ from those of an earlier one, or their order.
+
+    Raises:
+        ValueError: With the first columns of both.
+    """
+    given = getattr(data, "columns", None)
+    if expected is not None and given is not None and list(given) != list(expected):
+        raise ValueError(
+            f"columns {list(given)[:5]} in place of {list(expected)[:5]}: give the same columns "
+            "in the same order"
+        )
 
 
 def read_all(data: Images) -> Tensor:  # (N, *input_dim)

@@ -217,29 +217,41 @@ class GatedMixin(HubCardMixin, _Parent):
         """The parent's forward on a shallow copy of the model with some attributes overridden.
 
         Python finds attributes of an instance before submodules. Parameters, submodules and hooks
-        are shared with the model; attributes that the parent's forward sets are set on the model.
+        are shared with the model; attributes that the parent's forward sets are set on the model,
+        before its loss is computed, and those that the loss sets on the copy.
         """
-        attributes = {**vars(self), **overrides}
-        loss: Any = overrides.get("loss_function")
-        calls = []
-
-        def counted(*args: Any, **kwargs: Any) -> Any:
-            calls.append(1)
-            return loss(*args, **kwargs)
-
-        if loss:
-            attributes["loss_function"] = counted
         twin: Any = object.__new__(type(self))
-        vars(twin).update(attributes)
+        calls: list[str] = []
+
+        def pass_on(source: Any, target: Any) -> None:
+            for name, value in vars(source).items():
+                if name not in overrides and vars(target).get(name, calls) is not value:
+                    setattr(target, name, value)
+
+        def watched(name: str) -> Any:
+            def call(*args: Any, **kwargs: Any) -> Any:
+                calls.append(name)
+                pass_on(twin, self)
+                result = overrides[name](*args, **kwargs)
+                pass_on(self, twin)
+                return result
+
+            return call
+
+        vars(twin).update({**vars(self), **{name: watched(name) for name in overrides}})
         output = super(GatedMixin, twin).forward(inputs, **kwargs)
-        if loss and not calls:
+        pass_on(twin, self)
+        cannot = f"{type(self).__name__} cannot be gated: its forward"
+        if "loss_function" in overrides and "loss_function" not in calls:
             raise GateError(
-                f"{type(self).__name__} cannot be gated: its forward computes the loss itself; "
-                "let it call self.loss_function(recon_x, x, ...)"
+                f"{cannot} computes the loss itself; let it call "
+                "self.loss_function(recon_x, x, ...)"
             )
-        for name, value in vars(twin).items():
-            if name not in attributes or value is not attributes[name]:
-                setattr(self, name, value)
+        if "loss_function" in overrides and "encoder" in overrides and calls.count("encoder") != 1:
+            raise GateError(
+                f"{cannot} calls self.encoder {calls.count('encoder')} times; let it call "
+                "self.encoder(x) once"
+            )
         return output
 
     def embed_partitions(

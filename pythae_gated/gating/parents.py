@@ -56,7 +56,7 @@ def gate_model(cls: Any, mixin: type, model: Any, **gating: Any) -> Any:
         given_name = given_class.__name__
         raise TypeError(
             f"{cls.__name__}.from_parent expects a {parent.__name__}; got a {given_name}, which "
-            f"needs that of a class Gated{given_name}({mixin.__name__}, {given_name})"
+            f"needs class Gated{given_name}({mixin.__name__}, {given_name}) and its from_parent"
         )
     config_class = registered_config(cls)
     if config_class is None:
@@ -68,7 +68,7 @@ def gate_model(cls: Any, mixin: type, model: Any, **gating: Any) -> Any:
     changed = {name: vars(model)[name] for name in values if name in vars(model)}
     copied = copy.deepcopy(model)
     gated = cls(config_class(**{**values, **changed, **gating}), copied.encoder, copied.decoder)
-    gated.to(next(copied.parameters(), torch.empty(0)))
+    gated.to(next(copied.parameters(), torch.empty(0))).train(copied.training)
     _take_over(gated, copied)
     return gated
 
@@ -78,7 +78,7 @@ def _take_over(gated: Any, model: Any) -> None:
     for name, value in vars(model).items():
         if name in ("_modules", "_parameters", "_buffers"):
             vars(gated)[name].update(value)
-        elif name not in ("model_config", "model_name"):
+        elif name not in ("model_config", "model_name", "_data_seen"):
             vars(gated)[name] = value
     for field in ("uses_default_encoder", "uses_default_decoder"):
         setattr(gated.model_config, field, getattr(model.model_config, field))

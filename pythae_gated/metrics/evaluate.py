@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from pythae_gated.datasets.images import ImageReader, Images, open_images
+from pythae_gated.datasets.images import ImageReader, Images, check_columns, open_images
 from pythae_gated.datasets.labels import encode_labels, read_labels
 from pythae_gated.gating.terms import prior_kl
 from pythae_gated.inference import decode, posterior, resolve_partitions, sample_posterior
@@ -56,8 +56,9 @@ def evaluate(
         data: Images, shape (N, *input_dim): uint8, which is divided by 255, or float.
         factors: Name -> (N,) values, or an array (N, F). Ints, bools and strings are classified,
             floats regressed. Images of which a factor is unknown are ignored for that factor.
-        partitions: Name -> size, to evaluate an ungated model as if it had partitions. None: the
-            model's own, or all dimensions as one partition, `"latent"`.
+        partitions: Name -> size, to evaluate an ungated model as if it had partitions, its
+            dimensions in their order, which is arbitrary: compare DCI rather than shares. None:
+            the model's own, or all dimensions as one partition, `"latent"`.
         intended: Factor -> the partition assigned to it, for alignment and leakage.
         codes: `"sample"` takes mu + exp(log_var / 2) eps, `"mean"` takes mu. Samples are the
             fairer choice: from means, a label is predicted even if its differences are far below
@@ -117,6 +118,7 @@ def evaluate(
         images = images.subset(to_test)
         fitted, tested = fitted.take(to_fit), fitted.take(to_test)
     else:
+        check_columns(getattr(data, "columns", None), test[0])
         images = open_images(test[0])
         tested = fitted.label_alike(_encode(model, images, batch_size), test[1], unknown)
     if groups is not None:
@@ -152,13 +154,16 @@ def evaluate(
         others = assigned if codes == "sample" else {}
         of_means = leakage(*means[0], parts, others, test=means[1], seed=seed)
         repeated = _names_with_repeated_values(tested)
+        classes = [name for name in repeated if name in overall.discrete]  # as when fitted
         binned = test_z, sides[1].select(repeated).columns
         binned_means = tested.codes[:, 0], tested.select(repeated).columns
         metrics = {
-            "mig": _score_of(mig, *binned),
+            "mig": _score_of(mig, *binned, discrete=classes),
             "sap": _score_of(sap, *train, **given),
-            "modularity": _score_of(modularity, *binned),
-            "factor_vae_score": _score_of(factor_vae_score, *binned_means, seed=seed),
+            "modularity": _score_of(modularity, *binned, discrete=classes),
+            "factor_vae_score": _score_of(
+                factor_vae_score, *binned_means, discrete=classes, seed=seed
+            ),
         }
     if len(names) == 1:  # both are 1 for any codes
         metrics |= {"modularity": None, "factor_vae_score": None}

@@ -76,7 +76,15 @@ def fit_and_predict(
     codes, values = codes[factor.known], factor.known_values
     test_codes, truth = test_codes[test_factor.known], test_factor.known_values
     classes, numbers = np.unique(values, return_inverse=True)
-    estimator.fit(codes, numbers if is_classifier(estimator) else values.astype(np.float64))
+    targets: Array = numbers
+    centre, scale = 0.0, 1.0
+    if not is_classifier(estimator):
+        targets = values.astype(np.float64)
+        mean, spread = float(targets.mean()), float(targets.std())
+        if 0 < 1e4 * spread < max(1.0, abs(mean)):  # trees would lose it in rounding
+            centre, scale = mean, spread
+        targets = (targets - centre) / scale
+    estimator.fit(codes, targets)
     if "n_jobs" in estimator.get_params():
         # Votes of trees are then summed in one order: scores do not depend on threads.
         estimator.set_params(n_jobs=1)
@@ -85,6 +93,7 @@ def fit_and_predict(
         predicted = classes[predicted]
         score = float(np.mean(predicted == truth))
     else:
+        predicted = predicted * scale + centre
         score = max(0.0, float(r2_score(truth.astype(np.float64), predicted)))
     return Prediction(test_factor, _importance(estimator, codes.shape[1]), score, predicted)
 

@@ -305,6 +305,26 @@ def test_beside_a_warm_up_of_beta(model, tmp_path):
     assert model.beta == model.model_config.beta
 
 
+def test_a_frozen_decoder_is_refused_before_the_last_phase(model, tmp_path):
+    model.decoder.requires_grad_(False)
+    with pytest.raises(ValueError, match=r"decoder does not train: use GatedSchedule\(finish=0\)"):
+        make_trainer(model, [GatedSchedule()], tmp_path).train()
+    watch = Watch()
+    make_trainer(model, [watch, GatedSchedule(finish=0)], tmp_path, epochs=2).train()
+    assert not any(watch.alone)
+
+
+def test_without_a_last_phase_the_decoder_is_never_alone(model, tmp_path):
+    seen = []
+
+    class AtTheEnd(TrainingCallback):
+        def on_epoch_end(self, training_config, **kwargs):
+            seen.append(kwargs["model"].decoder_only)
+
+    make_trainer(model, [GatedSchedule(finish=0), AtTheEnd()], tmp_path, epochs=2).train()
+    assert seen == [False, False]
+
+
 def test_it_is_for_gated_models():
     plain = BetaVAE(BetaVAEConfig((1, 4, 4), 6))
     with pytest.raises(TypeError, match="for gated models, and BetaVAE is not one; leave it out"):

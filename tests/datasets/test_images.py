@@ -114,6 +114,32 @@ def test_a_data_frame_of_numbers_is_a_table(dtype):
     assert torch.equal(open_images(table).read(range(N)), expected)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "UInt8"])
+def test_a_data_frame_of_uint8_is_scaled(dtype):
+    table = pd.DataFrame(np.arange(2 * N).reshape(N, 2)).astype(dtype)
+    expected = torch.arange(2.0 * N).reshape(N, 2) / 255
+    assert torch.equal(open_images(table).read(range(N)), expected)
+
+
+class Scaled(Subset):
+    def __getitem__(self, index):
+        return super().__getitem__(index)[0] / 2
+
+    def __getitems__(self, indices):
+        return [self[index] for index in indices]
+
+
+class Halved(TensorDataset):
+    def __getitem__(self, index):
+        return super().__getitem__(index)[0] / 2
+
+
+def test_a_subclass_of_a_dataset_of_torchs_is_read_as_it_is():
+    images = torch.from_numpy(IMAGES).float()
+    for data in (Scaled(TensorDataset(images), range(N)), Halved(images)):
+        assert torch.equal(open_images(data).read(range(N)), images / 2)
+
+
 def test_a_series_of_images_is_a_list_of_them():
     series = pd.Series(list(IMAGES), index=range(5, 5 + len(IMAGES)))
     assert torch.equal(open_images(series).read([0, 1]), torch.from_numpy(IMAGES[:2]))

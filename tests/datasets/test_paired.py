@@ -808,6 +808,11 @@ class TestSummary:
             for signs in (labels.clip(max=1), labels - 1, labels.astype(float)):
                 PairedDataset(IMAGES, PARTITIONS, {"pose": signs})
 
+    def test_rows_of_zeros_in_one_hot_labels_look_missing(self):
+        labels = pd.get_dummies(pd.Series(["a", "b", None, "b"] * (N // 4)))
+        with pytest.warns(UserWarning, match=r"look missing: \['rows of zeros'\]"):
+            PairedDataset(IMAGES, PARTITIONS, {"pose": labels})
+
     def test_rare_labels_are_noted_unless_they_are_balanced(self):
         given = IMAGES, PARTITIONS, {"pose": ["rare"] * 4 + ["usual"] * (N - 4)}
         note = PairedDataset(*given).summary().splitlines()[-1]

@@ -234,6 +234,65 @@ def test_attributes_that_the_parents_forward_sets_stay(closed):
     assert model.steps == 2
 
 
+class Annealed(BetaVAE):
+    """The forward sets a weight that the loss reads, and the loss one that the forward returns."""
+
+    steps = 0
+
+    def forward(self, inputs, **kwargs):
+        self.steps += 1
+        output = super().forward(inputs, **kwargs)
+        output["seen"] = self.seen
+        return output
+
+    def loss_function(self, *args):
+        self.seen = self.steps
+        return super().loss_function(*args)
+
+
+class GatedAnnealed(GatedMixin, Annealed):
+    pass
+
+
+@pytest.mark.parametrize("closed", ["target", "input"])
+def test_attributes_pass_between_the_parents_forward_and_its_loss(closed):
+    model = GatedAnnealed(make_config(closed_partitions=closed))
+    x = torch.rand(3, 1, 4, 4)
+    for step in range(1, 4):
+        assert model({"data": x, "target": x}).seen == step
+    model.regularizer_scale = 0.5
+    assert model({"data": x}).seen == 4
+
+
+class Twice(BetaVAE):
+    """Encodes once in another way than through `self.encoder`, or once more."""
+
+    calls = 2
+
+    def forward(self, inputs, **kwargs):
+        encode = self.encoder if self.calls else self._modules["encoder"]
+        for _ in range(max(self.calls, 1)):
+            mu, log_var = encode(inputs["data"]).to_tuple()
+        recon_x = self.decoder(mu).reconstruction
+        loss, _, _ = self.loss_function(recon_x, inputs["data"], mu, log_var, mu)
+        return ModelOutput(loss=loss, recon_x=recon_x, z=mu)
+
+
+class GatedTwice(GatedMixin, Twice):
+    pass
+
+
+@pytest.mark.parametrize("calls", [0, 2])
+def test_a_forward_that_does_not_call_the_encoder_once_is_refused(calls):
+    """Without the gated encoder, pairs would train all partitions."""
+    model = GatedTwice(make_config(closed_partitions="input"))
+    model.calls = calls
+    x = torch.rand(3, 1, 4, 4)
+    model({"data": x})
+    with pytest.raises(GateError, match=rf"GatedTwice cannot be gated: .* {calls} times"):
+        model({"data": x, "target": x})
+
+
 def test_only_outputs_per_image_are_cut_to_the_inputs():
     model = GatedCounting(make_config())
     x, t = torch.rand(3, 1, 4, 4), torch.rand(3, 1, 4, 4)  # 6 rows, as many as weights
@@ -328,10 +387,18 @@ class TestFromParent:
                 super().__init__(*args, **kwargs)
                 self.head = torch.nn.Linear(2, 1)
 
-        parent = BetaVAE(BetaVAEConfig((1, 4, 4), latent_dim=5)).double()
+        parent = BetaVAE(BetaVAEConfig((1, 4, 4), latent_dim=5)).double().eval()
         gated = WithHead.from_parent(parent, partitions=SIZES)
+        assert not gated.head.training
         assert gated.head.weight.dtype == torch.float64
         assert gated.head(gated.embed_partitions(torch.rand(3, 1, 4, 4))["pose"]).shape == (3, 1)
+
+    def test_the_checks_of_the_first_batch_are_made_again(self):
+        model, plain = GatedBetaVAE(make_config()), {"data": torch.rand(3, 1, 4, 4)}
+        for _ in range(2):
+            with pytest.warns(UserWarning, match="trains on images without pairs"):
+                model(plain)
+            model = GatedBetaVAE.from_parent(model, rest=["identity"])
 
     def test_warnings_are_those_of_the_constructor(self):
         parent = INFOVAE_MMD(INFOVAE_MMD_Config((1, 4, 4), latent_dim=5))

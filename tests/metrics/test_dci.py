@@ -207,6 +207,15 @@ def lasso():
 
 
 class TestEstimators:
+    @pytest.mark.parametrize(("scale", "offset"), [(0.5, 1.7e9), (1e-9, 0.0), (1e-9, 1.0)])
+    def test_units_and_offsets_of_a_factor_do_not_matter(self, perfect, factors, scale, offset):
+        """Trees compute variances from squares: of times in seconds since 1970, only rounding."""
+        changed = {"yaw": offset + scale * factors["yaw"]}
+        found = dci(perfect, changed).informativeness["yaw"]
+        assert found == pytest.approx(
+            dci(perfect, {"yaw": factors["yaw"]}).informativeness["yaw"], abs=0.01
+        )
+
     def test_a_lassos_importance_is_its_coefficients(self, perfect, factors):
         """One input of unit variance: the coefficient is the deviation, less the penalty."""
         yaw = {"yaw": (factors["yaw"] - factors["yaw"].mean()) / factors["yaw"].std()}

@@ -571,7 +571,42 @@ class TestOtherMetrics:
         assert found.mean_variance[1] == 0
 
 
+class TestTestedImages:
+    def test_columns_of_a_data_frame_must_be_those_that_were_fitted(self, model, data):
+        images, factors = data
+        table = pd.DataFrame(images.reshape(len(images), -1), columns=list("abcd"))
+        labels = pd.DataFrame(factors)
+        fitted, tested = (table[:600], labels[:600]), (table[600:], labels[600:])
+        evaluate(model, *fitted, test=tested)
+        with pytest.raises(ValueError, match=r"columns \['d', 'c', 'b', 'a'\] in place of \['a'"):
+            evaluate(model, *fitted, test=(tested[0][list("dcba")], tested[1]))
+
+    def test_factors_are_of_the_kind_that_was_fitted(self, model, data):
+        """One missing value makes pandas read classes as floats."""
+        images, _ = data
+        person = (images[:, 0, 0, 1] * 40).astype(int)
+        found = [
+            evaluate(
+                model, images[:600], {"person": person[:600]},
+                test=(images[600:], {"person": person[600:].astype(kind)}),
+            )
+            for kind in (int, float)
+        ]  # fmt: skip
+        assert found[0].metrics == found[1].metrics
+
+
 class TestKeeping:
+    def test_a_file_with_sorted_keys_is_refused(self, model, data, tmp_path):
+        found = evaluate(model, *data, partitions=SIZES)
+        path = found.save(tmp_path / "found.json")
+        path.write_text(json.dumps(json.loads(path.read_text()), sort_keys=True))
+        with pytest.raises(ValueError, match="keys are in another order"):
+            Evaluation.load(path)
+        old = found.to_dict()
+        del old["order"]
+        path.write_text(json.dumps(old))
+        assert Evaluation.load(path).partitions == found.partitions
+
     def test_saves_and_loads(self, model, data, tmp_path):
         found = evaluate(model, *data, partitions=Partitions(SIZES), intended={"yaw": "pose"})
         path = found.save(tmp_path / "new" / "found.json")
