@@ -205,6 +205,8 @@ def check_intended(
         PartitionError: If a partition does not exist.
         ValueError: If a factor does not exist, or is assigned to several partitions.
     """
+    if not isinstance(intended, Mapping):
+        raise ValueError(f"intended is {intended!r}: expected a mapping factor -> partition")
     for factor, partition in intended.items():
         if factor not in names:
             raise ValueError(f"intended has {factor!r}; the factors are {', '.join(names)}")

@@ -99,7 +99,8 @@ def save_report(
         PartitionError: If the partitions do not fit a model; give the baseline as many latent
             dimensions as the model.
         ValueError: If the images have neither 1 nor 3 channels, partitions or `intended` are
-            given beside an evaluation, or a baseline without its own, or as `evaluate` does.
+            given beside an evaluation, or a baseline without its own, or an evaluation of a
+            baseline without it, or as `evaluate` does.
 
     Warns:
         UserWarning: If images have values outside [0, 1], or as `evaluate` does.
@@ -110,6 +111,8 @@ def save_report(
     """
     folder = Path(folder)
     earlier = _earlier_files(folder, overwrite)
+    if baseline is None and baseline_evaluation is not None:
+        raise ValueError("baseline_evaluation is given without its model: pass baseline, too")
     if evaluation is not None and baseline is not None and baseline_evaluation is None:
         raise ValueError(
             "evaluation is given, so evaluate the baseline on the same images, and "

@@ -213,6 +213,11 @@ class TestBadInput:
             ({"partitions": {"pose": 3}}, PartitionError, "sum to 3; the model has 4"),
             ({"intended": {"yaw": "pose"}}, PartitionError, "'pose'"),
             ({"intended": {"roll": "latent"}}, ValueError, "'roll'; the factors are yaw"),
+            (
+                {"intended": ["latent"]},
+                ValueError,
+                r"intended is \['latent'\]: expected a mapping",
+            ),
         ],
     )
     def test_arguments(self, model, data, arguments, error, match):

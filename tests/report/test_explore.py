@@ -153,6 +153,8 @@ class TestBaseline:
     def test_is_evaluated_by_the_caller_if_the_model_is(self, model, data, found, tmp_path):
         with pytest.raises(ValueError, match="pass the result as baseline_evaluation"):
             save_report(model, *data, tmp_path, evaluation=found, baseline=model)
+        with pytest.raises(ValueError, match="given without its model: pass baseline, too"):
+            save_report(model, *data, tmp_path, evaluation=found, baseline_evaluation=found)
 
     def test_its_evaluation_can_be_given(self, model, data, found, tmp_path, monkeypatch):
         monkeypatch.setattr("pythae_gated.report.saving.evaluate", None)
