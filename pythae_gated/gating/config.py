@@ -30,12 +30,14 @@ class GatedConfigMixin:
             the rest of x and the labelled codes of other images. A lower weight reconstructs
             better, but labelled factors are predicted better from the rest.
         robust_pairs: Whether to train less on pairs whose posteriors differ far more than those
-            of a typical pair; use it if labels may be wrong. Needs `"target"`.
+            of a typical pair; use it if labels may be wrong. The limit falls from 30 to 5 times
+            during the warm-up of `GatedSchedule`. Needs `"target"`.
         partition_order: Do not set it. Saved with the config to detect files whose keys a tool
             has sorted.
 
     `agreement`, `labelled_kl` and `swap_consistency` are multiplied by the weight of the KL in
-    the parent's loss, such as `beta`. They apply to pairs with `closed_partitions="target"`.
+    the parent's loss, such as `beta` (`BetaTCVAE`: the smallest of its three; InfoVAE: 1 - alpha,
+    or 0). They apply to pairs with `closed_partitions="target"`.
     `agreement=0, labelled_kl=1, swap_consistency=0` leaves only the parent's loss (version 0.1).
 
     Raises:

@@ -107,7 +107,9 @@ class TargetScheme:
         if config.robust_pairs:
             data, target = images.chunk(2)
             same = (data == target).flatten(1).all(dim=1)
-            weights = terms.weigh_pairs(self._divergence, self._gate, self._partitions, same)
+            weights = terms.weigh_pairs(
+                self._divergence, self._gate, self._partitions, same, self._model.regularizer_scale
+            )
             self._weights = torch.cat([weights, weights])
         return output
 

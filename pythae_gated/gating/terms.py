@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from pythae_gated.partitions import Partitions
 
 _TYPICAL = 0.1  # quantile: a pair of right labels even if most pairs have a wrong one
-_TOLERATED = 10.0  # times the divergence of a typical pair, where a pair's weight is a half
+# Multiples of its divergence, where a pair's weight is a half, before and after the warm-up.
+_TOLERATED = 30.0, 5.0
 _ROUNDING = 1e-6  # nats; smaller divergences are not distinguished
 # Bounds of swap consistency, which trainings that do not diverge stay within.
 _LOG_VAR = -20.0, 3.0  # of the second encoding
@@ -70,13 +71,18 @@ def weigh_pairs(
     gate: Tensor,  # (B, K)
     partitions: Partitions,
     same: Tensor,  # (B,): whether the target is the input
+    warmed_up: float = 1.0,  # from 0 at the start of the warm-up to 1 at its end
 ) -> Tensor:  # (B,)
     """Small weights for pairs whose posteriors differ far more than those of a typical pair.
 
     With d the divergence of a pair in its open labelled partition, both directions, and d' the
-    first decile of d over the pairs of the same kind in the batch, w = 1 / (1 + (d / 10 d')^4).
-    Self pairs have weight 1, and the mean weight of the others is 1.
+    first decile of d over the pairs of the same kind in the batch, w = 1 / (1 + (d / c d')^4).
+    The limit c falls from 30 to 5 during the warm-up: before partitions predict their factors,
+    pairs of right labels differ as much as others. Self pairs have weight 1, and the mean weight
+    of the others is 1.
     """
+    first, last = _TOLERATED
+    tolerated = first * (last / first) ** warmed_up
     both = divergences.detach().float().view(2, len(gate), -1).sum(dim=0)
     weights = torch.ones_like(both[:, 0])
     shared = torch.zeros_like(weights, dtype=torch.bool)
@@ -88,7 +94,7 @@ def weigh_pairs(
         distance = parts[name].sum(dim=1)
         of_kind = column & ~whole & ~same
         typical = torch.where(of_kind, distance, torch.nan).nanquantile(_TYPICAL)
-        weight = 1 / (1 + (distance / (_TOLERATED * typical.clamp(min=_ROUNDING))).pow(4))
+        weight = 1 / (1 + (distance / (tolerated * typical.clamp(min=_ROUNDING))).pow(4))
         weights = torch.where(of_kind, torch.minimum(weights, weight), weights)
         shared = shared | of_kind
     mean = torch.where(shared, weights, 0).sum() / shared.sum().clamp(min=1)

@@ -309,6 +309,31 @@ def test_pairs_that_differ_far_more_than_others_have_a_small_weight():
     assert (weights[30:] == 1).all()
 
 
+@pytest.mark.parametrize(("warmed_up", "limit"), [(0.0, 30.0), (0.5, 150**0.5), (1.0, 5.0)])
+def test_the_limit_of_robust_pairs_falls_during_the_warm_up(warmed_up, limit):
+    """Seven pairs of divergence 2 in both directions together, and one at the limit."""
+    divergences = torch.ones(16, 3)
+    divergences[3, 0] = 2 * limit - 1
+    gate = torch.tensor([[True, False, False]]).expand(8, 3)
+    no = torch.zeros(8, dtype=torch.bool)
+    weights = weigh_pairs(divergences, gate, PARTITIONS, no, warmed_up)
+    typical = 1 / (1 + limit**-4)
+    assert torch.allclose(weights[3] / weights[0], torch.tensor(0.5 / typical))
+
+
+def test_robust_pairs_have_the_limit_of_the_present_warm_up(monkeypatch):
+    given = []
+    monkeypatch.setattr(
+        "pythae_gated.gating.terms.weigh_pairs",
+        lambda d, gate, *rest: given.append(rest[-1]) or torch.ones(len(gate)),
+    )
+    model = make("GatedBetaVAE", robust_pairs=True)
+    for scale in (1.0, 0.25):
+        model.regularizer_scale = scale
+        model(make_batch())
+    assert given == [1.0, 0.25]
+
+
 def test_augmented_self_pairs_without_a_rest_do_not_make_others_look_wrong():
     partitions = Partitions({"pose": 1, "person": 1})
     gate = torch.zeros(32, 2, dtype=torch.bool)
