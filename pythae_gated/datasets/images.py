@@ -81,10 +81,8 @@ def open_images(data: Any, image_key: Any = None) -> "ImageReader":
         data = data.tolist()
     if hasattr(data, "iloc"):  # a data frame
         is_uint8 = {str(each).lower() for each in np.atleast_1d(data.dtypes)} == {"uint8"}
-        dtype: Any = np.uint8 if is_uint8 and not data.isna().to_numpy().any() else np.float32
-        data = (
-            data.to_numpy(dtype, na_value=np.nan) if dtype is np.float32 else data.to_numpy(dtype)
-        )
+        kind = {"dtype": np.uint8} if is_uint8 else {"dtype": np.float32, "na_value": np.nan}
+        data = data.to_numpy(**kind)
     return ImageReader(data, image_key)
 
 

@@ -155,7 +155,7 @@ def note_missing(name: str, values: NDArray[Any], known: Mask) -> str:
     if values.dtype.kind in "OU":
         found = _LOOK_MISSING & set(given.tolist())
     elif values.ndim == 2 and set(values.sum(axis=1)) == {0, 1} == set(given.flat):
-        found = ["rows of zeros"]  # of one-hot labels
+        found = ["rows of zeros (one-hot: give NaN)"]
     elif values.dtype.kind == "i" and given.min(initial=0) == -1 and given.max() > 1:
         found = [-1]
     return f"labels of {name!r} that look missing: {sorted(found)}; see unknown=" if found else ""

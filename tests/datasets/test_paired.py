@@ -810,7 +810,7 @@ class TestSummary:
 
     def test_rows_of_zeros_in_one_hot_labels_look_missing(self):
         labels = pd.get_dummies(pd.Series(["a", "b", None, "b"] * (N // 4)))
-        with pytest.warns(UserWarning, match=r"look missing: \['rows of zeros'\]"):
+        with pytest.warns(UserWarning, match=r"missing: \['rows of zeros \(one-hot: give NaN\)'"):
             PairedDataset(IMAGES, PARTITIONS, {"pose": labels})
 
     def test_rare_labels_are_noted_unless_they_are_balanced(self):
