@@ -12,11 +12,11 @@ from typing_extensions import Self
 
 from pythae_gated import inference
 from pythae_gated.datasets.images import Images
-from pythae_gated.errors import GateError, PartitionError
+from pythae_gated.errors import PartitionError
 from pythae_gated.gating.batch import check_pair, check_partitions, warn_about_data
 from pythae_gated.gating.config import GatedConfigMixin, partitions_of
 from pythae_gated.gating.gate import TargetScheme, fixed, input_scheme, scaled_loss
-from pythae_gated.gating.parents import check_parent, gate_model
+from pythae_gated.gating.parents import check_parent, forward_with, gate_model
 from pythae_gated.partitions import Partitions
 from pythae_gated.registry import HubCardMixin
 
@@ -75,7 +75,7 @@ class GatedMixin(HubCardMixin, _Parent):
         TypeError: At class definition, if the parent cannot be gated.
         PartitionError: If the model's config is not a gated one or its partitions do not fit.
         GateError: If a batch's data, target, gate or partitions do not fit the model, or the
-            parent's forward does not call `self.loss_function`.
+            parent's forward does not call `self.loss_function`, or `self.encoder` once.
 
     Warns:
         UserWarning: At the first training step, if the batch has no pairs although the model has
@@ -177,11 +177,12 @@ class GatedMixin(HubCardMixin, _Parent):
         if self.training and not self._data_seen:
             self._data_seen = True
             warn_about_data(self, partitions, inputs["data"], has_pairs)
+        run = functools.partial(forward_with, self, GatedMixin, kwargs=kwargs)
         if self.decoder_only:
             n = len(inputs["data"])
             if self.training and target is not None:  # as many images as in other steps
                 inputs = DatasetOutput(inputs, data=torch.cat([inputs["data"], target]))
-            output = self._parent_forward({"encoder": fixed(self.encoder)}, inputs, kwargs)
+            output = run({"encoder": fixed(self.encoder)}, inputs)
             output["loss"] = output.get("recon_loss", output["loss"])
             if kwargs.get("uses_ddp"):  # which requires a gradient of every parameter
                 output["loss"] = output["loss"] + 0 * sum(p.sum() for p in self.parameters())
@@ -190,15 +191,14 @@ class GatedMixin(HubCardMixin, _Parent):
         if not has_pairs:
             if self.regularizer_scale == 1:
                 return super().forward(inputs, **kwargs)
-            return self._parent_forward({"loss_function": scaled_loss(self)}, inputs, kwargs)
+            return run({"loss_function": scaled_loss(self)}, inputs)
         data, target, gate = check_pair(inputs["data"], target, gate, partitions)
         if self.model_config.closed_partitions == "input":
-            overrides = input_scheme(self, partitions, target, gate)
-            return self._parent_forward(overrides, inputs, kwargs)
+            return run(input_scheme(self, partitions, target, gate), inputs)
         kwargs.setdefault("dataset_size", len(data))
         both = DatasetOutput(inputs, data=torch.cat([data, target]))
         scheme = TargetScheme(self, partitions, gate)
-        output = self._parent_forward(scheme.overrides(), both, kwargs)
+        output = run(scheme.overrides(), both)
         output["loss"] = output["loss"] + scheme.terms()
         output["z"] = output["z"][: len(data)]
         if self.training:  # the second half of the decoder's rows were decoded from the inputs
@@ -210,49 +210,6 @@ class GatedMixin(HubCardMixin, _Parent):
     embed = _inference("embed")
     reconstruct = _inference("reconstruct")
     interpolate = _inference("interpolate")
-
-    def _parent_forward(
-        self, overrides: Mapping[str, Any], inputs: Mapping[str, Any], kwargs: dict[str, Any]
-    ) -> Any:
-        """The parent's forward on a shallow copy of the model with some attributes overridden.
-
-        Python finds attributes of an instance before submodules. Parameters, submodules and hooks
-        are shared with the model; attributes that the parent's forward sets are set on the model,
-        before its loss is computed, and those that the loss sets on the copy.
-        """
-        twin: Any = object.__new__(type(self))
-        calls: list[str] = []
-
-        def pass_on(source: Any, target: Any) -> None:
-            for name, value in vars(source).items():
-                if name not in overrides and vars(target).get(name, calls) is not value:
-                    setattr(target, name, value)
-
-        def watched(name: str) -> Any:
-            def call(*args: Any, **kwargs: Any) -> Any:
-                calls.append(name)
-                pass_on(twin, self)
-                result = overrides[name](*args, **kwargs)
-                pass_on(self, twin)
-                return result
-
-            return call
-
-        vars(twin).update({**vars(self), **{name: watched(name) for name in overrides}})
-        output = super(GatedMixin, twin).forward(inputs, **kwargs)
-        pass_on(twin, self)
-        cannot = f"{type(self).__name__} cannot be gated: its forward"
-        if "loss_function" in overrides and "loss_function" not in calls:
-            raise GateError(
-                f"{cannot} computes the loss itself; let it call "
-                "self.loss_function(recon_x, x, ...)"
-            )
-        if "loss_function" in overrides and "encoder" in overrides and calls.count("encoder") != 1:
-            raise GateError(
-                f"{cannot} calls self.encoder {calls.count('encoder')} times; let it call "
-                "self.encoder(x) once"
-            )
-        return output
 
     def embed_partitions(
         self,

@@ -1,12 +1,14 @@
-"""Which Pythae models can be gated, and a gated model made from a trained parent."""
+"""Which parents can be gated, their forward with parts replaced, and a trained one gated."""
 
 import copy
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from pythae.models import BaseAE
 
+from pythae_gated.errors import GateError
 from pythae_gated.registry import registered_config
 
 # Names of Pythae's classes.
@@ -36,6 +38,62 @@ def check_parent(cls: type, mixin: type) -> None:
             f"{cls.__name__}: put {mixin.__name__} before {base.__name__}, as in "
             f"class {cls.__name__}({mixin.__name__}, {base.__name__}); otherwise nothing is gated"
         )
+
+
+def forward_with(
+    model: Any,
+    mixin: type,
+    overrides: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+    kwargs: Mapping[str, Any],
+) -> Any:
+    """The parent's forward on a shallow copy of the model with some attributes overridden.
+
+    Python finds attributes of an instance before submodules. Parameters, submodules and hooks are
+    shared with the model; attributes that the parent's forward sets are set on the model, before
+    its loss is computed, and those that the loss sets on the copy.
+
+    Raises:
+        GateError: If there is a loss among the overrides and the forward does not call it, or
+            there is an encoder, too, which it does not call once.
+    """
+    twin: Any = object.__new__(type(model))
+    calls: list[str] = []
+
+    def pass_on(source: Any, target: Any) -> None:
+        for name, value in vars(source).items():
+            if name not in overrides and vars(target).get(name, calls) is not value:
+                setattr(target, name, value)
+
+    def watched(name: str) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            calls.append(name)
+            if name != "loss_function":
+                return overrides[name](*args, **kwargs)
+            pass_on(twin, model)
+            losses = overrides[name](*args, **kwargs)
+            pass_on(model, twin)
+            return losses
+
+        return call
+
+    vars(twin).update({**vars(model), **{name: watched(name) for name in overrides}})
+    parent: Any = super(mixin, twin)
+    output = parent.forward(inputs, **kwargs)
+    pass_on(twin, model)
+    if "loss_function" in overrides:
+        cannot = f"{type(model).__name__} cannot be gated: its forward"
+        if "loss_function" not in calls:
+            raise GateError(
+                f"{cannot} computes the loss itself; let it call "
+                "self.loss_function(recon_x, x, ...)"
+            )
+        if "encoder" in overrides and calls.count("encoder") != 1:
+            raise GateError(
+                f"{cannot} calls self.encoder {calls.count('encoder')} times; let it call "
+                "self.encoder(x) once"
+            )
+    return output
 
 
 def gate_model(cls: Any, mixin: type, model: Any, **gating: Any) -> Any:
