@@ -10,7 +10,7 @@ import torch
 from pythae.models import HVAE, RHVAE, VAE_IAF, PoincareVAE, VAE_LinNF
 from torch import Tensor, nn
 
-from pythae_gated.datasets.images import Images, open_images
+from pythae_gated.datasets.images import Images, check_columns, open_images
 from pythae_gated.errors import GateError, PartitionError
 from pythae_gated.partitions import Partitions
 
@@ -120,6 +120,7 @@ def swap(
     """
     if len(b) not in (1, len(a)):
         raise ValueError(f"a has {len(a)} images and b {len(b)}: expected as many, or one")
+    check_columns(getattr(a, "columns", None), b)
     kept, given = posterior(model, a, name="a")[0], posterior(model, b, name="b")[0]
     resolved = resolve_partitions(model, partitions, kept.shape[1])
     return decode(model, resolved.exchange(kept, given, partition))
@@ -153,6 +154,7 @@ def generate(
     if source is None:
         drawn = torch.randn((*shape, kept.shape[1]), generator=generator)
     else:
+        check_columns(getattr(x, "columns", None), source)
         reader = open_images(source)
         chosen = torch.randint(len(reader), shape, generator=generator)
         rows, at = torch.unique(chosen, return_inverse=True)  # encode only what was drawn

@@ -1,6 +1,6 @@
 """Partitions: named, contiguous slices of the latent space."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 from numbers import Integral
@@ -58,6 +58,10 @@ class Partitions:
     def __repr__(self) -> str:
         rest = f", rest={list(self.rest)}" if self.rest else ""
         return f"Partitions({self.sizes}{rest})"
+
+    def __iter__(self) -> Iterator[str]:
+        """The names, in order, so that `in` and comprehensions work."""
+        return iter(self.names)
 
     @property
     def sizes(self) -> dict[str, int]:

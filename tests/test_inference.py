@@ -1,6 +1,7 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from pythae.models.base.base_utils import ModelOutput
@@ -256,3 +257,8 @@ class TestEmbedAndSwap:
             model.swap(a, a, "hair")
         with pytest.raises(ValueError, match="a has 3 images and b 2: expected as many, or one"):
             model.swap(a, a[:2], "pose")
+        table = pd.DataFrame(a.flatten(1).numpy())
+        with pytest.raises(ValueError, match="column 0 is 15 in place of 0"):
+            model.swap(table, table[table.columns[::-1]], "pose")
+        with pytest.raises(ValueError, match="column 15 is 'none' in place of 15"):
+            model.generate(table, "pose", source=table.iloc[:, :15])

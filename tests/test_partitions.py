@@ -25,6 +25,12 @@ def test_reads_sizes_in_order(partitions):
     }
 
 
+def test_names_are_iterated(partitions):
+    assert [name for name in partitions if name != "pose"] == ["expression", "identity"]
+    assert "pose" in partitions
+    assert "hair" not in partitions
+
+
 def test_numpy_sizes_become_ints():
     sizes = Partitions({"a": np.int64(2)}).sizes
     assert type(sizes["a"]) is int

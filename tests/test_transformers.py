@@ -122,7 +122,7 @@ def test_other_columns_than_when_fitted_are_refused(model, images):
     table = pd.DataFrame(images.reshape(len(images), -1)).add_prefix("pixel")
     transformer = PartitionTransformer(model).fit(table)
     assert np.array_equal(transformer.transform(table), transformer.transform(images))
-    with pytest.raises(ValueError, match=r"columns \['pixel15', .* in place of \['pixel0'"):
+    with pytest.raises(ValueError, match="column 0 is 'pixel15' in place of 'pixel0'"):
         transformer.transform(table[table.columns[::-1]])
 
 

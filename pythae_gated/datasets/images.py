@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import zip_longest
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -38,7 +39,7 @@ def as_images(data: NDArray[Any] | Tensor) -> Tensor:
     if not is_float and data.dtype not in (np.uint8, torch.uint8):
         raise ValueError(
             f"images of dtype {data.dtype}: expected uint8, from 0 to 255, or a float; convert "
-            "them, for instance with .astype('uint8') or .astype('float32')"
+            "them with .astype('float32'), and divide them by their largest possible value"
         )
     if not isinstance(data, Tensor):
         # torch supports neither read-only memory (of a memmap) nor negative strides, nor floats
@@ -90,14 +91,17 @@ def check_columns(expected: Any, data: Images) -> None:
     """Refuse a data frame whose columns differ from those of an earlier one, or their order.
 
     Raises:
-        ValueError: With the first columns of both.
+        ValueError: With the first columns that differ.
     """
     given = getattr(data, "columns", None)
-    if expected is not None and given is not None and list(given) != list(expected):
-        raise ValueError(
-            f"columns {list(given)[:5]} in place of {list(expected)[:5]}: give the same columns "
-            "in the same order"
-        )
+    if expected is None or given is None:
+        return
+    for place, (new, old) in enumerate(zip_longest(given, expected, fillvalue="none")):
+        if new != old:
+            raise ValueError(
+                f"column {place} is {new!r} in place of {old!r}: give the same columns in the "
+                "same order"
+            )
 
 
 def read_all(data: Images) -> Tensor:  # (N, *input_dim)
@@ -212,9 +216,9 @@ class ImageReader:
 
 def _check_type(data: Any) -> None:
     name = type(data).__name__
-    for method in ("toarray", "to_dense"):  # of scipy's and torch's sparse matrices
+    for method, kind in {"toarray": "sparse ", "to_dense": "sparse ", "to_pandas": ""}.items():
         if hasattr(data, method) and getattr(data, "layout", None) != torch.strided:
-            raise ValueError(f"data is a sparse {name}: expected a dense one, data.{method}()")
+            raise ValueError(f"data is a {kind}{name}: give data.{method}()")
     needed = hasattr(data, "__getitem__") and hasattr(data, "__len__")
     if isinstance(data, (str, bytes, Mapping)) or not needed:
         raise ValueError(
@@ -241,7 +245,9 @@ def _as_pixels(image: Any) -> Any:
 
 
 def _reopen(data: Any) -> partial[Any] | None:
-    """How another process opens a contiguous memmap, or a contiguous part of one, again."""
+    """How another process opens an HDF5 dataset or a contiguous (part of a) memmap again."""
+    if type(data).__module__.startswith("h5py."):
+        return partial(_open_hdf5, type(data.file), data.file.filename, data.name)
     root = data
     while isinstance(root, np.ndarray) and isinstance(root.base, np.ndarray):
         root = root.base
@@ -252,3 +258,7 @@ def _reopen(data: Any) -> partial[Any] | None:
     order = "C" if data.flags.c_contiguous else "F"
     offset = root.offset + data.ctypes.data - root.ctypes.data
     return partial(np.memmap, root.filename, data.dtype, "r", offset, data.shape, order)
+
+
+def _open_hdf5(file: Any, path: str, name: str) -> Any:
+    return file(path)[name]

@@ -50,7 +50,8 @@ class PairedDataset(Dataset[DatasetOutput]):
         pairs: Partition -> (M, 2) indices of items known to share its factor, without labels.
         tolerance: Partition -> the largest distance between the labels of two partners, which
             then are numbers; Euclidean for several columns. Each partner is equally likely.
-            Give angles as two columns, cosine and sine, and 2 sin(d / 2) for a difference of d.
+            Give angles as two columns, cosine and sine, and 2 sin(d / 2) for a difference of d
+            radians (`np.deg2rad`).
         weights: Partition or `"self"` -> relative frequency. Default: 1 each; of self pairs, if
             there is a rest, the number of the other kinds, that is, half of the pairs. Raise it
             with the weights of others.

@@ -106,6 +106,11 @@ class GatedMixin(HubCardMixin, _Parent):
         self.model_name = type(self).__name__
         self._data_seen = False
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Pythae copies the best model during a phase of the schedule, and the copy leaves it.
+        phase = ("regularizer_scale", "decoder_only")
+        return {name: value for name, value in vars(self).items() if name not in phase}
+
     @property
     def partitions(self) -> Partitions:
         """The partitions of the latent space, as in the model's config."""

@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from pythae_gated.datasets.images import ImageReader, Images, check_columns, open_images
-from pythae_gated.datasets.labels import encode_labels, read_labels
 from pythae_gated.gating.terms import prior_kl
 from pythae_gated.inference import decode, posterior, resolve_partitions, sample_posterior
 from pythae_gated.metrics.dci import dci
@@ -27,7 +26,7 @@ from pythae_gated.metrics.partition_scores import (
     partition_share,
 )
 from pythae_gated.metrics.sap import sap
-from pythae_gated.metrics.splits import split_rows
+from pythae_gated.metrics.splits import read_groups, split_rows
 from pythae_gated.partitions import Partitions
 
 
@@ -55,7 +54,7 @@ def evaluate(
         model: The VAE.
         data: Images, shape (N, *input_dim): uint8, which is divided by 255, or float.
         factors: Name -> (N,) values, or an array (N, F). Ints, bools and strings are classified,
-            floats regressed. Images of which a factor is unknown are ignored for that factor.
+            floats regressed: give quantities, such as an age in years, as floats. Images of which a factor is unknown are ignored for that factor.
         partitions: Name -> size, to evaluate an ungated model as if it had partitions, its
             dimensions in their order, which is arbitrary: compare DCI rather than shares. None:
             the model's own, or all dimensions as one partition, `"latent"`.
@@ -113,22 +112,23 @@ def evaluate(
     images = open_images(data)
     read = as_factors(factors, len(images), None, unknown)
     fitted = LabelledCodes(_encode(model, images, batch_size), read)
+    if groups is not None:
+        groups = read_groups(groups)
+        groups = np.where(groups < 0, np.nan, groups)  # refused where they are used
     if test is None:
         to_fit, to_test = split_rows(len(images), seed, groups)
         images = images.subset(to_test)
+        groups = None if groups is None else groups[to_test]
         fitted, tested = fitted.take(to_fit), fitted.take(to_test)
     else:
         check_columns(getattr(data, "columns", None), test[0])
         images = open_images(test[0])
         tested = fitted.label_alike(_encode(model, images, batch_size), test[1], unknown)
-    if groups is not None:
-        groups = encode_labels(*read_labels(groups, "groups"))
-        groups = np.where(groups < 0, np.nan, groups)  # partition_scores refuses missing ones
-        groups = groups[to_test] if test is None else groups
     parts = resolve_partitions(model, partitions, fitted.codes.shape[2])
     check_intended(intended or {}, [factor.name for factor in read], parts)
     _warn_of_nesting(fitted, tested, groups is None)
-    names = _names_to_evaluate(fitted, tested)
+    left_out = _find_left_out(fitted, tested)
+    names = [name for name in fitted.columns if name not in left_out]
     fitted, tested = fitted.select(names), tested.select(names)
     assigned = {name: own for name, own in (intended or {}).items() if name in names}
     mu, log_var = torch.from_numpy(tested.codes).double().unbind(1)
@@ -201,6 +201,7 @@ def evaluate(
         fitted_images=len(fitted.codes),
         tested_images=len(tested.codes),
         untested=untested,
+        left_out=left_out,
     )
 
 
@@ -209,9 +210,9 @@ def _encode(model: nn.Module, images: ImageReader, batch_size: int) -> Array:
     return torch.stack(posterior(model, images, batch_size), dim=1).numpy()
 
 
-def _names_to_evaluate(fitted: LabelledCodes, tested: LabelledCodes) -> list[str]:
-    """Leave out factors that cannot be evaluated, with a warning, unless it is all of them."""
-    kept = []
+def _find_left_out(fitted: LabelledCodes, tested: LabelledCodes) -> dict[str, str]:
+    """Factors that cannot be evaluated, and why, with a warning, unless it is all of them."""
+    found = {}
     for fit, held_out in zip(fitted.factors, tested.factors, strict=True):
         if len(np.unique(fit.known_values)) < 2:
             why = "takes fewer than 2 values in the images to fit"
@@ -220,10 +221,10 @@ def _names_to_evaluate(fitted: LabelledCodes, tested: LabelledCodes) -> list[str
         elif fit.discrete and not np.isin(held_out.known_values, fit.known_values).any():
             why = "has no class both in the images to fit and in those to test"
         else:
-            kept.append(fit.name)
             continue
+        found[fit.name] = why
         warnings.warn(f"factor {fit.name!r} {why}: left out", stacklevel=3)
-    return kept or list(fitted.columns)  # all of them are refused by the metrics
+    return found if len(found) < len(fitted.factors) else {}  # the metrics refuse all of them
 
 
 def _names_with_repeated_values(tested: LabelledCodes) -> list[str]:

@@ -60,6 +60,7 @@ class Evaluation(DCI):
             files of version 0.1. Means reveal factors that the noise hides in samples.
         untested: Factors for which even perfect predictions could not be significant, since few
             images or groups were held out.
+        left_out: Factor -> why it was not evaluated, such as that no class is on both sides.
     """
 
     importance: _Matrix  # as in DCI, but saved as a list
@@ -80,6 +81,7 @@ class Evaluation(DCI):
     tested_images: int
     leakage_of_means: dict[str, float] = field(default_factory=dict)
     untested: list[str] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
 
     @property
     def factors(self) -> tuple[str, ...]:
@@ -171,6 +173,7 @@ class Evaluation(DCI):
         notes += [
             f"not tested, for too few held-out images or groups: {', '.join(self.untested)}"
         ] * bool(self.untested)
+        notes += [f"left out: {factor!r} {why}" for factor, why in self.left_out.items()]
         notes.append(f"( ) not above chance: p > {SIGNIFICANT} when labels are permuted")
         return "\n".join([*_table(blocks, gap="   "), "", *notes, *self._model_lines()])
 

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pythae_gated.datasets.labels import encode_labels, read_labels
 from pythae_gated.metrics.factors import Factors, FloatArray
 from pythae_gated.metrics.forests import chance, p_value, predict
-from pythae_gated.metrics.splits import split_codes
+from pythae_gated.metrics.splits import read_groups, split_codes
 from pythae_gated.partitions import Partitions
 
 
@@ -116,7 +115,7 @@ def partition_scores(
             f"draws={draws} for {rows} held-out rows: expected as many samples of each item, one "
             "set after another, given as test"
         )
-    numbers = None if groups is None else encode_labels(*read_labels(groups, "groups"))
+    numbers = None if groups is None else read_groups(groups)
     if numbers is not None and (len(numbers) != rows or numbers.min() < 0):
         raise ValueError(
             f"{len(numbers)} groups for {rows} rows to test: expected as many, none missing"

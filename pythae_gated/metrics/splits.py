@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import train_test_split
 
-from pythae_gated.datasets.labels import encode_labels, read_labels
+from pythae_gated.datasets.labels import Codes, encode_labels, note_missing, read_labels
 from pythae_gated.metrics.factors import Factor, Factors, LabelledCodes, as_codes, label_codes
 from pythae_gated.metrics.forests import chance
 
@@ -28,13 +28,25 @@ def split_rows(n: int, seed: int, groups: Any = None) -> tuple[npt.NDArray[Any],
     if groups is None:
         fit, held_out = train_test_split(np.arange(n), random_state=seed)
         return fit, held_out
-    numbers = encode_labels(*read_labels(groups, "groups"))  # missing ones are -1
+    numbers = read_groups(groups)
     if len(numbers) != n or numbers.min() < 0 or numbers.max() < 1:
         raise ValueError(
             f"groups of shape {np.shape(groups)}: expected ({n},), 2 groups or more, none missing"
         )
     fit, held_out = train_test_split(np.arange(numbers.max() + 1), random_state=seed)
     return np.flatnonzero(np.isin(numbers, fit)), np.flatnonzero(np.isin(numbers, held_out))
+
+
+def read_groups(groups: npt.ArrayLike) -> Codes:  # (N,)
+    """The number of each row's group; -1 if it is missing.
+
+    Warns:
+        UserWarning: If some look missing, such as "" or "nan": they would be one group.
+    """
+    labels = read_labels(groups, "groups")
+    if note := note_missing("groups", *labels):
+        warnings.warn(f"{note.split(';')[0]} count as one group", stacklevel=3)
+    return encode_labels(*labels)
 
 
 def split_codes(

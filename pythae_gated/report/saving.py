@@ -8,6 +8,7 @@ from typing import Any
 
 import imageio.v3 as imageio
 import numpy as np
+import numpy.typing as npt
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from torch import nn
 
@@ -42,6 +43,7 @@ def save_report(
     partitions: Partitions | Mapping[str, int] | None = None,
     intended: Mapping[str, str] | None = None,
     test: tuple[Images, Factors] | None = None,
+    groups: npt.ArrayLike | None = None,
     draws: int = 1,
     evaluation: Evaluation | None = None,
     baseline: nn.Module | None = None,
@@ -76,6 +78,7 @@ def save_report(
         intended: Factor -> the partition assigned to it.
         test: Held-out images and their factors, of which the first few are shown. None: the first
             few of `data` are shown.
+        groups: As for `evaluate`.
         draws: Posterior samples per image, in the evaluation.
         evaluation: A result of `evaluate`, which replaces `draws`, the partitions and `intended`,
             and is not checked against `factors`.
@@ -137,6 +140,7 @@ def save_report(
     walks = list(explore.draw_walks(model, resolved, shown, reference))
     sprites = [*explore.draw_swaps(model, resolved, shown), *(walk.frames for walk in walks)]
     how: dict[str, Any] = {"draws": draws, "test": test, "unknown": unknown, "seed": seed}
+    how["groups"] = groups
     if evaluation is None:
         how.update(partitions=resolved, intended=intended)
         evaluation = evaluate(model, data, factors, **how)

@@ -84,6 +84,14 @@ def test_the_three_phases(model, tmp_path, monkeypatch):
     assert not any(same(*each) for each in itertools.pairwise(watch.decoders))
 
 
+def test_the_best_model_is_not_left_in_the_last_phase(model, tmp_path):
+    trainer = make_trainer(model, [GatedSchedule()], tmp_path)
+    trainer.train()
+    best = trainer._best_model
+    assert best is not model
+    assert (best.regularizer_scale, best.decoder_only) == (1.0, False)
+
+
 def test_by_default_the_decoder_is_alone_in_the_last_sixth(model, tmp_path):
     watch = Watch()
     make_trainer(model, [watch, GatedSchedule()], tmp_path).train()

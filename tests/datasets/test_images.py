@@ -107,6 +107,20 @@ def test_an_hdf5_dataset_is_read_image_by_image(tmp_path):
             open_images(file)
 
 
+def test_an_hdf5_dataset_is_opened_again_in_another_process(tmp_path):
+    with h5py.File(tmp_path / "images.h5", "w") as file:
+        file["some/images"] = IMAGES
+    with h5py.File(tmp_path / "images.h5") as file:
+        part = open_images(file["some/images"]).subset(np.array([4, 1]))
+        sent = pickle.dumps(part)
+    np.testing.assert_array_equal(pickle.loads(sent).read([0, 1]), IMAGES[[4, 1]])
+
+
+class PolarsLike(list):
+    def to_pandas(self):
+        return pd.DataFrame(self)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "Float64"])
 def test_a_data_frame_of_numbers_is_a_table(dtype):
     table = pd.DataFrame(np.arange(2 * N).reshape(N, 2), columns=["a", "b"]).astype(dtype)
@@ -230,9 +244,13 @@ def test_other_images_are_checked_as_they_are_read(kind, tmp_path):
         (pd.Series([1.0, 2.0]), r"data is a ndarray of shape \(2,\)"),
         (csr_matrix(np.eye(3)), r"data is a sparse csr_matrix: .* data\.toarray\(\)"),
         (torch.eye(3).to_sparse(), r"data is a sparse Tensor: .* data\.to_dense\(\)"),
+        (PolarsLike(IMAGES), r"data is a PolarsLike: give data\.to_pandas\(\)"),
         (masked(), r"data has masked pixels: replace them, as in data\.filled\(0\)"),
         ([masked()[0], IMAGES[0]], "MaskedArray is not an array, .* without missing pixels"),
-        (IMAGES.astype(np.int64), "images of dtype int64: expected uint8"),
+        (
+            IMAGES.astype(np.int64),
+            "images of dtype int64: expected uint8.*divide them by their la",
+        ),
         (IMAGES > 0.5, "images of dtype bool"),
         (IMAGES.astype(complex), "images of dtype complex128"),
         (torch.ones(3, 4, dtype=torch.int32), "images of dtype int32"),

@@ -261,6 +261,11 @@ class TestSplitting:
         with pytest.raises(ValueError, match=re.escape(expected)):
             evaluate(model, *data, groups=groups)
 
+    def test_groups_that_look_missing_are_warned_of(self, model, data):
+        groups = np.where(np.arange(800) % 4, (np.arange(800) // 8).astype(str), "")
+        with pytest.warns(UserWarning, match=r"'groups' that look missing: \[''\] count as one g"):
+            evaluate(model, *data, groups=groups)
+
     def test_groups_are_a_column_of_a_table_too(self, model, data):
         groups = np.arange(800) // 8
         found = evaluate(model, *data, groups=pd.DataFrame({"subject": groups}), draws=2)
@@ -443,7 +448,10 @@ class TestNestedFactors:
     def test_unless_the_split_is_by_the_finer_one(self, model, cohort):
         images, factors = cohort
         with pytest.warns(UserWarning, match=".*") as caught:
-            evaluate(model, images, factors, groups=factors["mouse"])
+            found = evaluate(model, images, factors, groups=factors["mouse"])
+        why = "has no class both in the images to fit and in those to test"
+        assert found.left_out == {"mouse": why}
+        assert f"left out: 'mouse' {why}" in found.summary()
         left_out, untested = (str(each.message) for each in caught)
         assert "'mouse' has no class both in the images to fit and in those to test" in left_out
         assert "to test whether genotype can be predicted" in untested
@@ -583,7 +591,7 @@ class TestTestedImages:
         labels = pd.DataFrame(factors)
         fitted, tested = (table[:600], labels[:600]), (table[600:], labels[600:])
         evaluate(model, *fitted, test=tested)
-        with pytest.raises(ValueError, match=r"columns \['d', 'c', 'b', 'a'\] in place of \['a'"):
+        with pytest.raises(ValueError, match="column 0 is 'd' in place of 'a'"):
             evaluate(model, *fitted, test=(tested[0][list("dcba")], tested[1]))
 
     def test_factors_are_of_the_kind_that_was_fitted(self, model, data):

@@ -146,6 +146,17 @@ class TestModels:
         assert "VAE for images of 1 x 2 x 2" in page.text
         assert sorted(name for name, _ in page.images) == PICTURES
 
+    def test_a_factor_that_was_left_out_is_named(self, model, data, tmp_path):
+        images, factors = data
+        clip, assigned = {**factors, "clip": np.arange(80) // 2}, {**INTENDED, "clip": "person"}
+        given = {"partitions": SIZES, "intended": assigned, "groups": clip["clip"]}
+        with pytest.warns(UserWarning, match="factor 'clip' has no class both"):
+            page = Page(save_report(model, images, clip, tmp_path, **given))
+        assert (
+            "clip has no class both in the images to fit and in those to test, and was left out."
+            in (" ".join(page.text.split()))
+        )
+
     def test_what_the_pictures_clip_is_warned_of(self, data, tmp_path):
         model, images = make_pixel_vae(), 255 * data[0]
         with pytest.warns(UserWarning, match=r"values outside \[0, 1\], which the pictures clip"):
