@@ -54,7 +54,8 @@ def evaluate(
         model: The VAE.
         data: Images, shape (N, *input_dim): uint8, which is divided by 255, or float.
         factors: Name -> (N,) values, or an array (N, F). Ints, bools and strings are classified,
-            floats regressed: give quantities, such as an age in years, as floats. Images of which a factor is unknown are ignored for that factor.
+            floats regressed (give quantities, such as an age in years, as floats). Images of which
+            a factor is unknown are ignored for that factor.
         partitions: Name -> size, to evaluate an ungated model as if it had partitions, its
             dimensions in their order, which is arbitrary: compare DCI rather than shares. None:
             the model's own, or all dimensions as one partition, `"latent"`.
