@@ -98,9 +98,7 @@ def decode(model: nn.Module, z: Tensor, batch_size: int = 512) -> Tensor:  # (..
         batches = [to_device_of(model, each) for each in torch.split(z.flatten(0, -2), batch_size)]
         images = torch.cat([_to_cpu(decoder(batch)["reconstruction"]) for batch in batches])
     shape = getattr(model, "input_dim", None) or images.shape[1:]
-    if math.prod(images.shape[1:]) == math.prod(
-        shape
-    ):  # else an output of another size than the input
+    if images.shape[1:].numel() == math.prod(shape):  # else the output has another size
         images = images.reshape(-1, *shape)
     return images.reshape(*z.shape[:-1], *images.shape[1:])
 

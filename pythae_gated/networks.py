@@ -38,10 +38,8 @@ class _Encoder(BaseEncoder):
 
     def forward(self, x: Tensor) -> ModelOutput:  # (B, *input_dim)
         """`embedding` and `log_covariance`, both (B, L)."""
-        features = self.features(x)
-        return ModelOutput(
-            embedding=self.embedding(features), log_covariance=self.log_var(features)
-        )
+        found = self.features(x)
+        return ModelOutput(embedding=self.embedding(found), log_covariance=self.log_var(found))
 
 
 class _Decoder(BaseDecoder):

@@ -165,9 +165,8 @@ class GatedSchedule(TrainingCallback):
                 f"GatedSchedule is for gated models, and {type(self._model).__name__} is not one; "
                 "leave it out"
             )
-        if self.finish and not any(
-            each.requires_grad for each in self._model.decoder.parameters()
-        ):
+        trains = any(each.requires_grad for each in self._model.decoder.parameters())
+        if self.finish and not trains:
             raise ValueError("the decoder does not train: use GatedSchedule(finish=0)")
 
     def on_train_step_begin(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:

@@ -11,13 +11,7 @@ from pythae.data.datasets import DatasetOutput
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from pythae_gated.datasets.arguments import (
-    as_mapping,
-    check_candidates,
-    check_partitions,
-    check_weights,
-    make_candidates,
-)
+from pythae_gated.datasets import arguments
 from pythae_gated.datasets.batch import Batch, Row, augment
 from pythae_gated.datasets.images import BETA_RULE, mean_and_beta, open_images
 from pythae_gated.datasets.partners import Candidates, Indices, draw_pairs
@@ -103,16 +97,19 @@ class PairedDataset(Dataset[DatasetOutput]):
         transform: Callable[[Tensor], Tensor] | None = None,
         seed: int | None = None,
     ) -> None:
-        factors, pairs = as_mapping(factors, "factors"), as_mapping(pairs, "pairs")
+        factors = arguments.as_mapping(factors, "factors")
+        pairs = arguments.as_mapping(pairs, "pairs")
         supervised = (*factors, *pairs)
         self.transform = transform
-        self.partitions = check_partitions(partitions, supervised)
-        weights = as_mapping(weights, "weights")
-        self.weights = check_weights(weights, supervised, bool(self.partitions.rest))
-        tolerance = as_mapping(tolerance, "tolerance")
+        self.partitions = arguments.check_partitions(partitions, supervised)
+        weights = arguments.as_mapping(weights, "weights")
+        self.weights = arguments.check_weights(weights, supervised, bool(self.partitions.rest))
+        tolerance = arguments.as_mapping(tolerance, "tolerance")
         try:
             self.images = open_images(data, image_key)
-            candidates = make_candidates(len(self), factors, pairs, tolerance, unknown, balanced)
+            candidates = arguments.make_candidates(
+                len(self), factors, pairs, tolerance, unknown, balanced
+            )
             numbers = labels.to_numpy(copy=True) if hasattr(labels, "iloc") else labels
             self.labels = None if labels is None else torch.as_tensor(numbers)
         except (TypeError, ValueError) as error:
@@ -125,7 +122,7 @@ class PairedDataset(Dataset[DatasetOutput]):
         """Set what differs between the whole dataset and a split."""
         if seed is not None and not (isinstance(seed, Integral) and seed >= 0):
             raise PairingError(f"seed is {seed!r}: expected None, or an int of at least 0")
-        check_candidates(candidates)
+        arguments.check_candidates(candidates)
         self._candidates, self.seed = candidates, seed
         weights = np.array([*self.weights.values()])
         self._draw = partial(draw_pairs, list(candidates.values()), weights)

@@ -74,7 +74,8 @@ class Groups(Candidates):
         # A sparse matrix sorts by counting, in linear time.
         members, shape = self._members, (len(sizes), len(codes))
         table = csr_matrix((np.ones(len(members), bool), (codes[members], members)), shape=shape)
-        self._starts, self._order = table.indptr, table.indices  # items, one group after another
+        self._starts: Indices = table.indptr
+        self._order: Indices = table.indices  # items, one group after another
 
     @cached_property
     def _repeated(self) -> Indices:
@@ -84,22 +85,19 @@ class Groups(Candidates):
     @property
     def sizes(self) -> Indices:
         """The number of items of each label that several have."""
-        counts: Indices = np.diff(self._starts)
-        return counts[counts > 0]
+        return np.diff(self._starts)[self._repeated]
 
     def sample(self, n: int, rng: np.random.Generator) -> Indices:
         if not self.balanced:
             return super().sample(n, rng)
         group = self._repeated[rng.integers(len(self._repeated), size=n)]
-        drawn: Indices = self._order[rng.integers(self._starts[group], self._starts[group + 1])]
-        return drawn
+        return self._order[rng.integers(self._starts[group], self._starts[group + 1])]
 
     def partners(self, items: Indices, rng: np.random.Generator) -> Indices:
         group = self._codes[items]
         last = self._starts[group + 1] - 1
         drawn = self._order[rng.integers(self._starts[group], last)]  # any but the last
-        partners: Indices = np.where(drawn == items, self._order[last], drawn)
-        return partners
+        return np.where(drawn == items, self._order[last], drawn)
 
     def subset(self, indices: Indices) -> "Groups":
         return Groups(self._codes[indices], self.balanced)
@@ -115,7 +113,7 @@ class Edges(Candidates):
 
     def __init__(self, edges: Indices, n: int) -> None:
         heads, tails = np.concatenate([edges, edges[:, ::-1]]).astype(np.int32).T
-        self._graph = csr_matrix((np.ones(len(heads), bool), (heads, tails)), shape=(n, n))
+        self._graph: Any = csr_matrix((np.ones(len(heads), bool), (heads, tails)), shape=(n, n))
         linked = np.diff(self._graph.indptr) > 0
         super().__init__(linked, n_labelled=int(linked.sum()))
 

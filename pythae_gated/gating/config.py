@@ -1,13 +1,16 @@
 """The fields that a gated model's config has besides its parent's."""
 
 import math
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, field_validator, model_validator
 from pydantic.dataclasses import dataclass
 
 from pythae_gated.errors import PartitionError
 from pythae_gated.partitions import Partitions
+
+# Checked before pydantic's own validation, which silently converts "3" and True to ints.
+_Sizes = Annotated[dict[str, int], BeforeValidator(lambda sizes: Partitions(sizes).sizes)]
 
 
 @dataclass(config=ConfigDict(extra="forbid"))
@@ -46,7 +49,7 @@ class GatedConfigMixin:
             `robust_pairs` is set for `"input"`, or there is no field of a given name.
     """
 
-    partitions: dict[str, int] | None = None
+    partitions: _Sizes | None = None
     rest: list[str] | None = None
     closed_partitions: Literal["target", "input"] = "target"
     agreement: float = 1.0
@@ -61,12 +64,6 @@ class GatedConfigMixin:
         if not 0 <= weight < math.inf:
             raise ValueError(f"a weight of {weight}: expected a finite number of at least 0")
         return weight
-
-    @field_validator("partitions", mode="before")
-    @classmethod
-    def _check_sizes(cls, sizes: Any) -> Any:
-        # Before pydantic's own validation, which silently converts "3" and True to ints.
-        return None if sizes is None else Partitions(sizes).sizes
 
     @model_validator(mode="before")
     @classmethod

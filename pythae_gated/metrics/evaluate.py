@@ -158,13 +158,12 @@ def evaluate(
         classes = [name for name in repeated if name in overall.discrete]  # as when fitted
         binned = test_z, sides[1].select(repeated).columns
         binned_means = tested.codes[:, 0], tested.select(repeated).columns
+        votes = _score_of(factor_vae_score, *binned_means, discrete=classes, seed=seed)
         metrics = {
             "mig": _score_of(mig, *binned, discrete=classes),
             "sap": _score_of(sap, *train, **given),
             "modularity": _score_of(modularity, *binned, discrete=classes),
-            "factor_vae_score": _score_of(
-                factor_vae_score, *binned_means, discrete=classes, seed=seed
-            ),
+            "factor_vae_score": votes,
         }
     if len(names) == 1:  # both are 1 for any codes
         metrics |= {"modularity": None, "factor_vae_score": None}
@@ -258,9 +257,7 @@ def _warn_of_nesting(fitted: LabelledCodes, tested: LabelledCodes, by_image: boo
         shared = np.isin(held_out.known_values, fine.known_values).any()
         if fine.determines(coarse) and (shared or by_image):
             a, b = fine.name, coarse.name
-            why = (
-                f"{b!r} is predicted from any partition that encodes {a!r}; to score {b!r} itself"
-            )
+            why = f"any partition that encodes {a!r} predicts {b!r}; to score {b!r} itself"
             if not shared:
                 why = f"p-values of {b!r} must not treat images of one {a!r} as independent"
             hint = f"set groups= to the labels of {a!r}"

@@ -170,9 +170,8 @@ class Evaluation(DCI):
             ["", *_table(last)],
         ]
         notes = ["* the partition assigned to the factor"] * bool(self.intended)
-        notes += [
-            f"not tested, for too few held-out images or groups: {', '.join(self.untested)}"
-        ] * bool(self.untested)
+        untested = f"not tested, for too few held-out images or groups: {', '.join(self.untested)}"
+        notes += [untested] * bool(self.untested)
         notes += [f"left out: {factor!r} {why}" for factor, why in self.left_out.items()]
         notes.append(f"( ) not above chance: p > {SIGNIFICANT} when labels are permuted")
         return "\n".join([*_table(blocks, gap="   "), "", *notes, *self._model_lines()])
@@ -188,9 +187,8 @@ class Evaluation(DCI):
                 whole[name.replace("_", " ")] = float(np.mean(list(values.values())))
         kl = ", ".join(f"{name} {nats:.1f}" for name, nats in self.kl_by_partition.items())
         draws = f", {self.draws} per image" if self.draws > 1 else ""
-        few = " (few: leakage is uncertain, and may be underestimated)" * (
-            self.fitted_images < FEW
-        )
+        is_few = self.fitted_images < FEW
+        few = " (few: leakage is uncertain, and may be underestimated)" * is_few
         return [
             ", ".join(f"{name} {value:.2f}" for name, value in whole.items()),
             ", ".join(f"{name} {_two_digits(value)}" for name, value in self.metrics.items()),

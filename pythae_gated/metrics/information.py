@@ -8,13 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import mutual_info_score
 
-from pythae_gated.metrics.factors import (
-    Factors,
-    FloatArray,
-    LabelledCodes,
-    bin_values,
-    label_codes,
-)
+from pythae_gated.metrics.factors import Factors, FloatArray, bin_values, label_codes
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,9 +84,8 @@ def mig(
         >>> mig(np.stack([size, size], axis=1), {"size": size}).score
         0.0
     """
-    labelled = label_codes(codes, factors, discrete, unknown)
-    information, entropies = _mutual_information(labelled, n_bins)
-    return find_gaps(information, labelled.columns, entropies)
+    information, entropies = _mutual_information(codes, factors, discrete, unknown, n_bins)
+    return find_gaps(information, entropies, np.array([*entropies.values()]))
 
 
 def modularity(
@@ -133,7 +126,7 @@ def modularity(
         >>> modularity(codes, {"size": size, "turned": turned}).by_dimension.round(2)
         array([1., 1., 0.])
     """
-    information, _ = _mutual_information(label_codes(codes, factors, discrete, unknown), n_bins)
+    information, _ = _mutual_information(codes, factors, discrete, unknown, n_bins)
     squared = np.square(information)
     largest = squared.max(axis=1)
     others = (squared.sum(axis=1) - largest) / max(squared.shape[1] - 1, 1)
@@ -164,12 +157,15 @@ def find_gaps(scores: FloatArray, names: Iterable[str], largest: FloatArray | fl
     return Gaps(float(gaps.mean()), dict(zip(names, gaps.tolist(), strict=True)), scores)
 
 
-def _mutual_information(labelled: LabelledCodes, n_bins: int) -> tuple[FloatArray, FloatArray]:
+def _mutual_information(
+    codes: npt.ArrayLike, factors: Factors, discrete: Any, unknown: Any, n_bins: int
+) -> tuple[FloatArray, dict[str, float]]:
     """I(dimension; factor), (L, F), each over the rows in which the factor is known; H(factor)."""
+    labelled = label_codes(codes, factors, discrete, unknown)
     columns = [bin_values(code, n_bins) for code in labelled.codes.T]
     binned = [factor.in_bins(n_bins) for factor in labelled.factors]
     information = [
         [mutual_info_score(f.known_values, column[f.known]) for f in binned] for column in columns
     ]
-    entropies = [mutual_info_score(f.known_values, f.known_values) for f in binned]
-    return np.array(information), np.array(entropies)
+    entropies = {f.name: mutual_info_score(f.known_values, f.known_values) for f in binned}
+    return np.array(information), entropies

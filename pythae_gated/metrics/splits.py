@@ -73,10 +73,9 @@ def split_codes(
         fitted, tested = fitted.take(fit), fitted.take(held_out)
     else:
         tested = fitted.label_alike(as_codes(test[0]), test[1], unknown)
-    if fitted.codes.shape[1] != tested.codes.shape[1]:
-        raise ValueError(
-            f"codes of {fitted.codes.shape[1]} dimensions to fit, {tested.codes.shape[1]} to test"
-        )
+    known, given = fitted.codes.shape[1], tested.codes.shape[1]
+    if known != given:
+        raise ValueError(f"codes of {known} dimensions to fit, {given} to test")
     for pair in zip(fitted.factors, tested.factors, strict=True):
         _check_sides(*pair)
     return fitted, tested
