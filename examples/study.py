@@ -1,6 +1,6 @@
 """A study of gated and ungated models and of competing methods; results in STUDY.md.
 
-    python examples/study.py --photographs DIR --speech FILE --mice FILE
+    python examples/study.py --photographs DIR --speech FILE --mice FILE --mnist DIR
 
 trains and evaluates some 300 models on two cores, in about eight hours, and writes one line of
 JSON per run. It may be stopped at any time and resumes where it was stopped. Tables and figures
@@ -8,10 +8,11 @@ are computed from these lines by
 
     python examples/study.py --report
 
-which rewrites the tables in STUDY.md and README.md. DIR contains the CMU Face Images, as for
-examples/cmu_faces.py; the files are those of examples/speech.py and examples/proteins.py. Without
-one of them, its runs are left out. `--part main --seed 0` runs only some: parts are "main",
-"grid", "labels", "input", "steps", "large" and "competitors".
+which rewrites the tables in STUDY.md and README.md. The first folder contains the CMU Face
+Images, as for examples/cmu_faces.py, the second t10k-images-idx3-ubyte.gz and its labels; the
+files are those of examples/speech.py and examples/proteins.py. Without one of them, its runs are
+left out. `--part main --seed 0` runs only some: parts are "main", "grid", "labels", "input",
+"steps", "hsic", "large" and "competitors".
 """
 
 import argparse
@@ -53,7 +54,7 @@ def main() -> None:
     """Complete the study, unless only a report is requested, and report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of study.jsonl")
-    for name in ("photographs", "speech", "mice"):
+    for name in ("photographs", "speech", "mice", "mnist"):
         parser.add_argument(f"--{name}", type=Path)
     for name, what in (
         ("part", "table"),
@@ -72,7 +73,7 @@ def main() -> None:
     lines = Lines(args.output / "study.jsonl", settings)
     if not args.report:
         try:
-            sources = Sources(args.photographs, args.speech, args.mice)
+            sources = Sources(args.photographs, args.speech, args.mice, args.mnist)
             chosen = {name: getattr(args, name) for name in ("part", "data", "scheme", "seed")}
             study(lines, extent, sources, chosen)
         except KeyboardInterrupt:

@@ -54,7 +54,7 @@ def posterior(
     Raises:
         TypeError: If the model has no such encoder, or transforms its samples by a flow.
         ValueError: If there is no image, one contains NaN or infinity, or they have another
-            shape than the model's.
+            shape than the model's, or codes are not finite.
     """
     if isinstance(model, (VAE_IAF, VAE_LinNF, HVAE, RHVAE, PoincareVAE)):
         raise TypeError(f"{type(model).__name__} has no Gaussian posterior: it transforms samples")
@@ -70,7 +70,10 @@ def posterior(
             _check_output(model, output, len(images))
             means.append(_to_cpu(output["embedding"]))
             log_vars.append(_to_cpu(output["log_covariance"]))
-    return torch.cat(means), torch.cat(log_vars)
+    found = torch.cat(means), torch.cat(log_vars)
+    if not all(each.isfinite().all() for each in found):
+        raise ValueError(f"codes of {name} are not finite: is it scaled as the training data was?")
+    return found
 
 
 def sample_posterior(

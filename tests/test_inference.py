@@ -227,6 +227,14 @@ class TestEmbedAndSwap:
         again = model.embed_partitions(x, sample=True)
         assert torch.equal(torch.cat(list(again.values()), 1), z)
 
+    def test_codes_that_are_not_finite_are_refused(self, model):
+        with torch.no_grad():
+            model.encoder.log_var.bias[1] = torch.inf
+        with pytest.raises(
+            ValueError, match="codes of x are not finite: is it scaled as the trai"
+        ):
+            model.embed_partitions(torch.rand(2, 1, 4, 4))
+
     def test_swap_takes_one_partition_from_the_other(self, model):
         a, b = torch.rand(3, 1, 4, 4), torch.rand(3, 1, 4, 4)
         mu_a, mu_b = model.encoder(a).embedding, model.encoder(b).embedding

@@ -1,5 +1,6 @@
 """The data sets of the study: what is labelled, and what is held out."""
 
+import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +14,7 @@ from pythae_gated.datasets import make_faces
 
 NAMES = ("faces", "photographs", "digits", "speech", "mice")
 LARGE = "large faces"
+MNIST = "mnist"
 
 
 @dataclass(frozen=True)
@@ -21,11 +23,13 @@ class Sources:
 
     photographs: folder of the CMU Face Images. speech: npz with images (N, 1, 32, 32) uint8,
     f_digit and f_speaker. mice: npz with images (N, D) float32, f_genotype, f_behavior, f_mouse.
+    mnist: folder with the test images of MNIST, t10k-images-idx3-ubyte.gz, and their labels.
     """
 
     photographs: Path | None = None
     speech: Path | None = None
     mice: Path | None = None
+    mnist: Path | None = None
 
     def has(self, name: str) -> bool:
         """Whether a data set can be loaded."""
@@ -102,6 +106,10 @@ def load(name: str, sources: Sources, n_faces: int = 24_000) -> DataSet:
         images, digit = read_digits()
         sizes = {"digit": 6, "rest": 10}
         return DataSet(Part(images, {"digit": digit}), {"digit": ("digit",)}, sizes)
+    if name == MNIST:
+        images, digit = read_mnist(sources.mnist)
+        sizes = {"digit": 6, "rest": 10}
+        return DataSet(Part(images, {"digit": digit}), {"digit": ("digit",)}, sizes)
     table = np.load(sources.speech if name == "speech" else sources.mice)
     if name == "speech":
         factors = {"digit": table["f_digit"], "speaker": table["f_speaker"]}
@@ -113,6 +121,16 @@ def load(name: str, sources: Sources, n_faces: int = 24_000) -> DataSet:
     labelled = {factor: (factor,) for factor in factors}
     sizes = {"genotype": 4, "behavior": 4, "rest": 8}
     return DataSet(Part(table["images"], factors), labelled, sizes, table["f_mouse"])
+
+
+def read_mnist(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The 10,000 test images, padded to (N, 1, 32, 32), in [0, 1], and their class (N,)."""
+    with gzip.open(folder / "t10k-images-idx3-ubyte.gz") as file:
+        pixels = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 1, 28, 28)
+    with gzip.open(folder / "t10k-labels-idx1-ubyte.gz") as file:
+        digit = np.frombuffer(file.read(), np.uint8, offset=8)
+    padded = np.pad(pixels, ((0, 0), (0, 0), (2, 2), (2, 2)))
+    return padded / np.float32(255), digit.astype(np.int64)
 
 
 def label(

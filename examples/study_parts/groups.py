@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy.stats import t as student
 
-from study_parts.data import LARGE, NAMES
+from study_parts.data import LARGE, MNIST, NAMES
 from study_parts.runs import Run
 
 Line: TypeAlias = Mapping[str, Any]
@@ -22,6 +22,8 @@ SCHEMES = {
     "0.1": "gated, version 0.1",
     "gated": "gated",
     "robust": "gated, `robust_pairs`",
+    "hsic 5": "gated, `rest_hsic=5`",
+    "hsic 20": "gated, `rest_hsic=20`",
     "group": "Group-VAE",
     "ada": "Ada-GVAE",
     "supervised": "supervised beta-VAE",
@@ -58,7 +60,7 @@ def order(line: Line) -> tuple[Any, ...]:
     """The place of a line in all tables."""
     run = Run(**line["run"])
     places = [list(names).index(name) for names, name in (
-        ((*NAMES, LARGE), run.data), (BACKBONES, run.backbone), (SCHEMES, run.scheme)
+        ((*NAMES, LARGE, MNIST), run.data), (BACKBONES, run.backbone), (SCHEMES, run.scheme)
     )]  # fmt: skip
     return *places, run.multiple, -run.share, run.wrong, run.steps, run.part, run.seed
 

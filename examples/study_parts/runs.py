@@ -69,6 +69,7 @@ class Extent:
     steps: tuple[float, ...] = (1 / 6, 1 / 3)
     steps_on: tuple[str, ...] = ("faces", "photographs", "speech")
     large: bool = True
+    hsic_on: tuple[str, ...] = ("digits", "speech", data.MNIST)
 
 
 WHOLE = Extent()
@@ -86,6 +87,7 @@ TINY = Extent(
     steps=(0.5,),
     steps_on=("faces",),
     large=False,
+    hsic_on=("digits",),
 )
 TINY_SETTINGS = Settings(steps=4, images=64, epochs=2, n_faces=400, n_fit=128)
 
@@ -145,6 +147,11 @@ def main_runs(extent: Extent) -> Iterable[Run]:
                 yield Run("labels", "faces", "gated", share=share, seed=seed)
             for reading in extent.readings:
                 yield Run("input", "faces", reading, seed=seed)
+            for name in extent.hsic_on:
+                for scheme in ("hsic 5", "hsic 20"):
+                    yield Run("hsic", name, scheme, seed=seed)
+                for scheme in ("gated", "ungated") if name not in extent.names else ():
+                    yield Run("hsic", name, scheme, seed=seed)
             for name in extent.steps_on:
                 for steps in extent.steps:
                     for scheme in ("gated", "ungated", "0.1"):

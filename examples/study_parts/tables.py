@@ -22,6 +22,7 @@ from study_parts.groups import (
     interval,
     lines_of,
     of_part,
+    order,
     pair_by_seed,
     relative_error,
 )
@@ -260,6 +261,24 @@ def step_table(groups: Groups) -> str:
     return as_markdown(rows)
 
 
+def hsic_table(groups: Groups) -> str:
+    """HSIC: scores from both partitions, leakage and error."""
+    shown = SCORES[3:]
+    rows = [["data: factors", "model", "runs", "own", "rest", *shown, "error relative to ungated"]]
+    parts = of_part(groups, "hsic")
+    names = {run.data for run in parts}
+    for run, lines in of_part(groups, "main", backbone="beta").items():
+        if run.data in names and run.scheme in ("ungated", "gated"):
+            parts[run] = lines
+    ungated = {run.data: lines for run, lines in parts.items() if run.scheme == "ungated"}
+    for run, lines in sorted(parts.items(), key=lambda each: order(each[1][0])[:3]):
+        cells = [scores(lines, place) for place in ("own", "rest")]
+        cells += figures(lines, [FIGURES[name] for name in shown])
+        first = [title(run.data, lines), SCHEMES[run.scheme], str(len(lines))]
+        rows.append([*first, *cells, _times(lines, ungated.get(run.data, []))])
+    return as_markdown(rows)
+
+
 def grid_table(groups: Groups) -> str:
     """The grid from which the weights were chosen."""
     shown = ("D", "C", "I", "leakage", "error")
@@ -281,5 +300,6 @@ TABLES: dict[str, Callable[[Groups], str]] = {
     "unseen": unseen_table,
     "input": input_table,
     "steps": step_table,
+    "hsic": hsic_table,
     "grid": grid_table,
 }

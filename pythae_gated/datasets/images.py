@@ -104,6 +104,22 @@ def check_columns(expected: Any, data: Images) -> None:
             )
 
 
+def check_index(data: Images, labels: Mapping[str, Any]) -> None:
+    """Refuse labels whose rows have the names of the data's, in pandas, but in another order.
+
+    Raises:
+        ValueError: With the name of the labels.
+    """
+    for name, column in labels.items():
+        if hasattr(data, "iloc") and hasattr(column, "iloc"):
+            ours, theirs = data.index, column.index
+            if not ours.equals(theirs) and set(ours) == set(theirs):
+                raise ValueError(
+                    f"labels of {name!r} have the index of the data in another order, but rows "
+                    "are matched by position: use labels.loc[data.index]"
+                )
+
+
 def read_all(data: Images) -> Tensor:  # (N, *input_dim)
     """All images as one float32 tensor on the CPU; see `open_images`."""
     reader = open_images(data)

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from pythae_gated.datasets import arguments
 from pythae_gated.datasets.batch import Batch, Row, augment
-from pythae_gated.datasets.images import BETA_RULE, mean_and_beta, open_images
+from pythae_gated.datasets.images import BETA_RULE, check_index, mean_and_beta, open_images
 from pythae_gated.datasets.partners import Candidates, Indices, draw_pairs
 from pythae_gated.errors import PairingError
 from pythae_gated.partitions import SELF, Partitions
@@ -106,6 +106,7 @@ class PairedDataset(Dataset[DatasetOutput]):
         self.weights = arguments.check_weights(weights, supervised, bool(self.partitions.rest))
         tolerance = arguments.as_mapping(tolerance, "tolerance")
         try:
+            check_index(data, factors)
             self.images = open_images(data, image_key)
             candidates = arguments.make_candidates(
                 len(self), factors, pairs, tolerance, unknown, balanced

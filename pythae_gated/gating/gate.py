@@ -59,7 +59,11 @@ def input_scheme(
         return loss(recon_x, target, *args, **kwargs)
 
     mask = partitions.expand(gate)
-    return {"encoder": _gated(model.encoder, mask), "loss_function": target_loss}
+
+    def encode_gated(*args: Any, **kwargs: Any) -> Any:
+        return _gate_posterior(model.encoder(*args, **kwargs), mask)
+
+    return {"encoder": encode_gated, "loss_function": target_loss}
 
 
 def scaled_loss(model: Any) -> Callable[..., Any]:
@@ -88,7 +92,6 @@ class TargetScheme:
     def __init__(self, model: Any, partitions: Partitions, gate: Tensor) -> None:
         self._model, self._partitions, self._gate = model, partitions, gate
         self._mask = partitions.expand(torch.cat([gate, gate]))
-        self._encode = _gated(model.encoder, self._mask)
         self._weights: Tensor | float = 1.0  # or (2B,), of the rows of both directions
 
     def overrides(self) -> dict[str, Any]:
@@ -97,7 +100,9 @@ class TargetScheme:
 
     def encode(self, *args: Any, **kwargs: Any) -> Any:
         """The gated posteriors."""
-        output = self._encode(*args, **kwargs)
+        output = self._model.encoder(*args, **kwargs)
+        self._ungated = output["embedding"]
+        output = _gate_posterior(output, self._mask)
         images = (*args, *kwargs.values())[0]
         self._shape = images.shape[1:]
         self._mu, self._log_var = output["embedding"], output["log_covariance"]
@@ -136,7 +141,7 @@ class TargetScheme:
         return tuple((first + second) / 2 for first, second in both)
 
     def terms(self) -> Tensor | float:
-        """What is added to the loss: agreement, swap consistency and the labelled KL."""
+        """What is added to the loss: agreement, labelled KL, swap consistency and HSIC."""
         config, partitions = self._model.model_config, self._partitions
         if not partitions.labelled:
             return 0.0
@@ -153,27 +158,25 @@ class TargetScheme:
             codes = self._z, self._mu, self._log_var
             moved = terms.swap_divergence(self._model, partitions, *codes, self._shape)
             total = total + config.swap_consistency * moved
+        if config.rest_hsic and partitions.rest:
+            dependence = terms.hsic(self._ungated, self._gate, partitions)
+            total = total + config.rest_hsic * dependence
         weighted = terms.kl_weight(self._model) * total
         return terms.scale_gradient(weighted, self._model.regularizer_scale)
 
 
-def _gated(encoder: nn.Module, mask: Tensor) -> Callable[..., Any]:
-    """The encoder followed by the gate, which comes after the user's hooks on the encoder."""
-
-    def encode_gated(*args: Any, **kwargs: Any) -> Any:
-        output = encoder(*args, **kwargs)
-        gated = {}
-        for key in ("embedding", "log_covariance"):
-            code = output[key]
-            if code.shape != mask.shape:
-                raise GateError(
-                    f"the encoder's {key} has shape {tuple(code.shape)}: expected "
-                    f"{tuple(mask.shape)}, the {mask.shape[1]} dimensions of the partitions"
-                )
-            gated[key] = gate_gradient(code, mask)
-        return ModelOutput(**{**output, **gated})
-
-    return encode_gated
+def _gate_posterior(output: Any, mask: Tensor) -> ModelOutput:
+    """The output of an encoder, gated, after the user's hooks on the encoder."""
+    gated = {}
+    for key in ("embedding", "log_covariance"):
+        code = output[key]
+        if code.shape != mask.shape:
+            raise GateError(
+                f"the encoder's {key} has shape {tuple(code.shape)}: expected "
+                f"{tuple(mask.shape)}, the {mask.shape[1]} dimensions of the partitions"
+            )
+        gated[key] = gate_gradient(code, mask)
+    return ModelOutput(**{**output, **gated})
 
 
 def fixed(encoder: nn.Module) -> Callable[..., Any]:

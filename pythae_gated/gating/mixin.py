@@ -52,15 +52,16 @@ class GatedMixin(HubCardMixin, _Parent):
     input and target train the pair in both directions: the loss is the mean of the two, each the
     model's own `loss_function` on B rows, and in the decoder's z the closed partitions are
     exchanged (zero in a closed rest). In eval mode `recon_x` reconstructs the data from its own
-    codes. Three terms are added, multiplied by the weight w of the parent's KL, such as `beta`:
+    codes. Terms are added, multiplied by the weight w of the parent's KL, such as `beta`:
 
-        w (agreement A + (labelled_kl - 1) KL_labelled + swap_consistency S)
+        w (agreement A + (labelled_kl - 1) KL_labelled + swap_consistency S + rest_hsic H)
         A = mean of KL(q(z_k | x) || q(z_k | t)) and KL(q(z_k | t) || q(z_k | x)), k open, labelled
         S = KL(q(z_rest | x) || q(z_rest | x'))
 
     where x' is decoded, without gradient, from the rest of x and the labelled codes of other
-    images, for the first third of the batch. The gradients of A and KL_labelled flow through open
-    labelled partitions only, those of S through the rest of the encoding of x' only.
+    images, for the first third of the batch, and H is `pythae_gated.gating.terms.hsic`. The
+    gradients of A and KL_labelled flow through open labelled partitions only, those of S through
+    the rest of the encoding of x' only, those of H through the means of the rest only.
 
     The parent has a single encoder pass, a Gaussian posterior and a `loss_function`: VAE,
     BetaVAE, BetaTCVAE, DisentangledBetaVAE, INFOVAE_MMD, MSSSIM_VAE, or a subclass of these. Your

@@ -131,3 +131,38 @@ def swap_divergence(
     own = mu[:rows].detach(), log_var[:rows].detach()
     moved = gaussian_kl(*own, again["embedding"], again["log_covariance"].clamp(*_LOG_VAR))
     return sum_over(moved.clamp(max=_FAR), partitions, partitions.rest).mean()
+
+
+def hsic(
+    mu: Tensor,  # (2B, L)
+    gate: Tensor,  # (B, K)
+    partitions: Partitions,
+) -> Tensor:  # ()
+    """How far the posterior means of the rest depend on the labels, as the pairs show it.
+
+    With k(a, b) = exp(-|a - b|^2 / 2 R) in the R dimensions of the rest, x and t of a pair, and
+    x and t' of two pairs of the same labelled partition:
+
+        R (mean k(x, t) - mean k(x, t'))
+
+    over the pairs of each labelled partition, multiplied by their share of the batch. Its
+    expected value is R HSIC(means, labels), for k and a kernel that is one over the frequency of
+    a label where two are equal, else 0; it is 0 if the means do not depend on the labels. The
+    gradient reaches the encoder through the means of the rest only.
+
+    Reference:
+        Gretton et al., "Measuring Statistical Dependence with Hilbert-Schmidt Norms", ALT 2005;
+        in VAEs: Lopez et al., "Information Constraints on Auto-Encoding Variational Bayes",
+        NeurIPS 2018.
+    """
+    parts = partitions.split(mu.float())
+    x, t = torch.cat([parts[name] for name in partitions.rest], dim=1).chunk(2)
+    kernel = (torch.cdist(x, t).square() / (-2 * x.shape[1])).exp()  # (B, B)
+    total = kernel.new_zeros(())
+    for column, name in zip(gate.T, partitions.names, strict=True):
+        if name not in partitions.rest:
+            pairs = column.to(kernel)
+            n, partners = pairs.sum(), pairs @ kernel.diagonal()
+            strangers = (pairs @ kernel @ pairs - partners) / (n - 1).clamp(min=1)
+            total = total + torch.where(n > 1, partners - strangers, 0)
+    return x.shape[1] * total / len(gate)

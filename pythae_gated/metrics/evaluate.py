@@ -1,7 +1,7 @@
 """Evaluate the codes of a model with all metrics."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import permutations
 from typing import Any, Literal
 
@@ -10,13 +10,19 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from pythae_gated.datasets.images import ImageReader, Images, check_columns, open_images
+from pythae_gated.datasets.images import (
+    ImageReader,
+    Images,
+    check_columns,
+    check_index,
+    open_images,
+)
 from pythae_gated.gating.terms import prior_kl
 from pythae_gated.inference import decode, posterior, resolve_partitions, sample_posterior
 from pythae_gated.metrics.dci import dci
 from pythae_gated.metrics.evaluation import ACTIVE, SIGNIFICANT, Evaluation
 from pythae_gated.metrics.factor_vae import factor_vae_score
-from pythae_gated.metrics.factors import Array, Factors, LabelledCodes, as_factors
+from pythae_gated.metrics.factors import Array, Factors, LabelledCodes, as_columns, as_factors
 from pythae_gated.metrics.forests import least_p_value
 from pythae_gated.metrics.information import mig, modularity
 from pythae_gated.metrics.partition_scores import (
@@ -109,8 +115,11 @@ def evaluate(
         raise ValueError(f'codes={codes!r}: expected "sample" or "mean"')
     if draws < 1:
         raise ValueError(f"draws={draws}: expected at least 1 sample per image")
+    if test is not None and not (isinstance(test, Sequence) and len(test) == 2):
+        raise ValueError(f"test is a {type(test).__name__}: expected (images, factors)")
     generator_state = torch.get_rng_state()  # datasets may draw from the global generator
     images = open_images(data)
+    check_index(data, as_columns(factors, len(images)))
     read = as_factors(factors, len(images), None, unknown)
     fitted = LabelledCodes(_encode(model, images, batch_size), read)
     if groups is not None:
@@ -124,6 +133,7 @@ def evaluate(
     else:
         check_columns(getattr(data, "columns", None), test[0])
         images = open_images(test[0])
+        check_index(test[0], as_columns(test[1], len(images)))
         tested = fitted.label_alike(_encode(model, images, batch_size), test[1], unknown)
     parts = resolve_partitions(model, partitions, fitted.codes.shape[2])
     check_intended(intended or {}, [factor.name for factor in read], parts)

@@ -34,6 +34,7 @@ TERMS: dict[str, dict[str, Any]] = {
     "swap consistency": {**NO_TERMS, "swap_consistency": 1.0},
     "all (default)": {},
     "all, robust pairs": {"robust_pairs": True},
+    "all, HSIC": {"rest_hsic": 20.0},
 }
 CONFIGS = {"BetaVAE": "BetaVAEConfig", "INFOVAE_MMD": "INFOVAE_MMD_Config"}
 

@@ -772,6 +772,15 @@ class TestNeighbouringTypes:
         dataset = PairedDataset(IMAGES, PARTITIONS, {"pose": labels})
         assert dataset.summary().splitlines()[1].split()[:3] == ["pose", "60", "4"]
 
+    def test_labels_whose_index_has_another_order_are_refused(self):
+        images = pd.DataFrame(IMAGES.reshape(N, 16), index=[f"cell{i}" for i in range(N)])
+        pose = pd.Series(POSE, index=images.index)
+        PairedDataset(images, PARTITIONS, {"pose": pose})
+        with pytest.raises(
+            PairingError, match="labels of 'pose' have the index of the data in an"
+        ):
+            PairedDataset(images, PARTITIONS, {"pose": pose[::-1]})
+
     def test_a_data_frame_of_factors_is_a_mapping(self):
         frame = pd.DataFrame({"pose": POSE, "identity": POSE % 2})
         dataset = PairedDataset(IMAGES, BOTH, frame, seed=0)

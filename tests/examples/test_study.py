@@ -1,3 +1,4 @@
+import gzip
 import json
 import os
 import signal
@@ -208,6 +209,7 @@ def test_the_plan_contains_each_run_once():
     count = Counter(run.part for run in runs)
     assert count["main"] == (5 + 2) * (2 * 5 + 2 * 3) + 5 * 2
     assert (count["input"], count["large"]) == (5 * 3, 3 * 2)
+    assert count["hsic"] == (3 * 2 + 2) * 3
     assert not {run.seed for run in runs if run.part == "grid"} & set(WHOLE.seeds)
 
 
@@ -256,6 +258,19 @@ def test_labels_are_removed_and_replaced_at_the_given_rates():
         assert differs.mean() == pytest.approx(0.4 * (1 - 1 / 30), abs=0.03)
         same = (np.sort(each.data, axis=0) for each in (wrong[name], values))
         np.testing.assert_array_equal(*same)
+
+
+def test_mnist_is_read_and_padded(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 28, 28), dtype=np.uint8)
+    digit = np.array([7, 2, 1, 0, 4], dtype=np.uint8)
+    for name, head, values in (("images-idx3", 16, pixels), ("labels-idx1", 8, digit)):
+        with gzip.open(tmp_path / f"t10k-{name}-ubyte.gz", "w") as file:
+            file.write(bytes(head) + values.tobytes())
+    found = load(data_sets.MNIST, Sources(mnist=tmp_path))
+    assert found.all.images.shape == (5, 1, 32, 32)
+    np.testing.assert_array_equal(found.all.images[:, 0, 2:30, 2:30] * 255, pixels)
+    assert found.all.images.sum() * 255 == pytest.approx(pixels.sum())
+    assert found.all.factors["digit"].tolist() == digit.tolist()
 
 
 def test_large_faces_have_the_colour_of_their_person():

@@ -11,6 +11,7 @@ from pythae_gated import GatedBetaVAEConfig, GatedConfigMixin, Partitions
 from pythae_gated.gating.gate import TargetScheme
 from pythae_gated.gating.terms import (
     gaussian_kl,
+    hsic,
     kl_weight,
     scale_gradient,
     swap_divergence,
@@ -221,6 +222,66 @@ def test_swap_consistency_trains_the_rest_of_the_encoder_only():
             assert torch.equal(grads[key], others[key])
 
 
+PARTS = Partitions({"pose": 1, "person": 1, "rest": 2}, ["rest"])
+
+
+def test_hsic_compares_partners_with_strangers_of_each_kind():
+    """Written out for two pairs of the pose, three of the person and a self pair."""
+    gate = torch.tensor([[1, 0, 0]] * 2 + [[0, 1, 0]] * 3 + [[0, 0, 1]]).bool()
+    mu = torch.randn(12, 4)
+    x, t = mu[:6, 2:], mu[6:, 2:]
+
+    def kernel(i, j):
+        return torch.exp(-(x[i] - t[j]).square().sum() / 4)
+
+    expected = 0.0
+    for rows in ((0, 1), (2, 3, 4)):
+        partners = [kernel(i, i) for i in rows]
+        strangers = [kernel(i, j) for i in rows for j in rows if i != j]
+        difference = sum(partners) / len(partners) - sum(strangers) / len(strangers)
+        expected += 2 * difference * len(rows) / 6
+    assert hsic(mu, gate, PARTS).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_hsic_is_zero_on_average_unless_the_rest_depends_on_the_label():
+    torch.manual_seed(0)
+    gate = torch.tensor([[True, False, False]]).expand(100, 3)
+    label = torch.randint(3, (100, 100)).repeat(1, 2)  # of batches of 100 pairs
+    free, bound = [], []
+    for each in label:
+        mu = torch.randn(200, 4)
+        free.append(hsic(mu, gate, PARTS).item())
+        mu[:, 2] += 2.0 * each
+        bound.append(hsic(mu, gate, PARTS).item())
+    spread = torch.tensor(free).std().item() / 10
+    assert abs(sum(free) / 100) < 4 * spread
+    assert sum(bound) / 100 > 40 * spread
+
+
+@pytest.mark.parametrize("shared", [0, 1])
+def test_without_two_pairs_hsic_is_zero(shared):
+    gate = torch.tensor([[True, False, False]] * shared + [[False, False, True]] * (4 - shared))
+    mu = torch.randn(8, 4, requires_grad=True)
+    dependence = hsic(mu, gate, PARTS)
+    dependence.backward()
+    assert dependence == 0
+    assert (mu.grad == 0).all()
+
+
+def test_hsic_trains_the_means_of_the_rest_only():
+    model, without = only(rest_hsic=3.0)
+    batch = make_batch(torch.tensor([[True, False, False]]).expand(B, 3))
+    difference = gradients_of_the_term(model, without, batch)
+    assert (difference["encoder.embedding.weight"][: REST.start] == 0).all()
+    assert (difference["encoder.embedding.weight"][REST] != 0).any()
+    assert (difference["encoder.log_var.weight"] == 0).all()
+    assert all((of == 0).all() for key, of in difference.items() if key.startswith("decoder"))
+    term = loss_of(model, batch) - loss_of(without, batch)
+    both = torch.cat([batch["data"], batch["target"]])
+    dependence = hsic(model.encoder(both).embedding, batch["gate"], model.partitions)
+    assert term.item() == pytest.approx(BETA * 3.0 * dependence.item(), abs=1e-5)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_agreement_and_the_labelled_kl_train_open_partitions_only(name):
     options = {"rest": ["identity"], "swap_consistency": 0, "agreement": 5.0, "labelled_kl": 3.0}
@@ -265,7 +326,7 @@ def test_terms_follow_a_beta_that_changes_during_training():
     assert terms[1] == pytest.approx(2 * terms[0], rel=1e-4)
 
 
-@pytest.mark.parametrize("key", ["agreement", "labelled_kl", "swap_consistency"])
+@pytest.mark.parametrize("key", ["agreement", "labelled_kl", "swap_consistency", "rest_hsic"])
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
 def test_weights_are_finite_and_not_negative(key, value):
     with pytest.raises(ValueError, match="expected a finite number of at least 0"):

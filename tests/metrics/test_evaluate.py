@@ -209,6 +209,11 @@ class TestBadInput:
         [
             ({"codes": "median"}, ValueError, "codes='median'"),
             ({"draws": 0}, ValueError, "draws=0"),
+            (
+                {"test": np.zeros((2, 1, 2, 2))},
+                ValueError,
+                r"test is a ndarray: expected \(images, ",
+            ),
             ({"batch_size": 0}, ValueError, "batch_size=0: expected at least 1"),
             ({"partitions": {"pose": 3}}, PartitionError, "sum to 3; the model has 4"),
             ({"intended": {"yaw": "pose"}}, PartitionError, "'pose'"),
@@ -593,6 +598,20 @@ class TestTestedImages:
         evaluate(model, *fitted, test=tested)
         with pytest.raises(ValueError, match="column 0 is 'd' in place of 'a'"):
             evaluate(model, *fitted, test=(tested[0][list("dcba")], tested[1]))
+
+    def test_labels_in_the_order_of_the_data(self, model, data):
+        table, labels = pd.DataFrame(data[0].reshape(800, -1)), pd.DataFrame(data[1])
+        with pytest.raises(ValueError, match="'yaw' have the index of the data in another order"):
+            evaluate(model, table, labels[::-1])
+        with pytest.raises(ValueError, match=r"another order, .* labels\.loc\[data\.index\]"):
+            evaluate(
+                model,
+                table,
+                labels,
+                test=(table[:9], {"yaw": labels["yaw"][8::-1], "person": labels["person"][:9]}),
+            )
+        other = labels[::-1].set_index(np.arange(800) + 5)  # not the names of these rows
+        assert evaluate(model, table, other).factors == ("yaw", "person")
 
     def test_factors_are_of_the_kind_that_was_fitted(self, model, data):
         """One missing value makes pandas read classes as floats."""
