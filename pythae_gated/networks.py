@@ -38,8 +38,8 @@ class _Encoder(BaseEncoder):
 
     def forward(self, x: Tensor) -> ModelOutput:  # (B, *input_dim)
         """`embedding` and `log_covariance`, both (B, L)."""
-        found = self.features(x)
-        return ModelOutput(embedding=self.embedding(found), log_covariance=self.log_var(found))
+        hidden = self.features(x)
+        return ModelOutput(embedding=self.embedding(hidden), log_covariance=self.log_var(hidden))
 
 
 class _Decoder(BaseDecoder):

@@ -102,12 +102,8 @@ def load(name: str, sources: Sources, n_faces: int = 24_000) -> DataSet:
         sizes = {"pose": 4, "person": 4, "rest": 4}
         labelled = {"pose": ("pose",), "person": ("person",)}
         return DataSet(photographs, labelled, sizes, folds=True)
-    if name == "digits":
-        images, digit = read_digits()
-        sizes = {"digit": 6, "rest": 10}
-        return DataSet(Part(images, {"digit": digit}), {"digit": ("digit",)}, sizes)
-    if name == MNIST:
-        images, digit = read_mnist(sources.mnist)
+    if name in ("digits", MNIST):
+        images, digit = read_digits() if name == "digits" else read_mnist(sources.mnist)
         sizes = {"digit": 6, "rest": 10}
         return DataSet(Part(images, {"digit": digit}), {"digit": ("digit",)}, sizes)
     table = np.load(sources.speech if name == "speech" else sources.mice)

@@ -148,9 +148,8 @@ def main_runs(extent: Extent) -> Iterable[Run]:
             for reading in extent.readings:
                 yield Run("input", "faces", reading, seed=seed)
             for name in extent.hsic_on:
-                for scheme in ("hsic 5", "hsic 20"):
-                    yield Run("hsic", name, scheme, seed=seed)
-                for scheme in ("gated", "ungated") if name not in extent.names else ():
+                compared = () if name in extent.names else ("gated", "ungated")
+                for scheme in ("hsic 5", "hsic 20", *compared):
                     yield Run("hsic", name, scheme, seed=seed)
             for name in extent.steps_on:
                 for steps in extent.steps:

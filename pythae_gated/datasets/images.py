@@ -104,20 +104,25 @@ def check_columns(expected: Any, data: Images) -> None:
             )
 
 
-def check_index(data: Images, labels: Mapping[str, Any]) -> None:
+def check_index(data: Images, labels: Any) -> None:
     """Refuse labels whose rows have the names of the data's, in pandas, but in another order.
+
+    Args:
+        data: Images; checked if they are a data frame or series.
+        labels: Name -> labels, or a data frame; others are not checked.
 
     Raises:
         ValueError: With the name of the labels.
     """
+    if not (hasattr(data, "iloc") and hasattr(labels, "items")):
+        return
     for name, column in labels.items():
-        if hasattr(data, "iloc") and hasattr(column, "iloc"):
-            ours, theirs = data.index, column.index
-            if not ours.equals(theirs) and set(ours) == set(theirs):
-                raise ValueError(
-                    f"labels of {name!r} have the index of the data in another order, but rows "
-                    "are matched by position: use labels.loc[data.index]"
-                )
+        index = column.index if hasattr(column, "iloc") else data.index
+        if not index.equals(data.index) and set(index) == set(data.index):
+            raise ValueError(
+                f"labels of {name!r} have the index of the data in another order, but rows are "
+                "matched by position: use labels.loc[data.index]"
+            )
 
 
 def read_all(data: Images) -> Tensor:  # (N, *input_dim)

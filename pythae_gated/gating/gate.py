@@ -152,7 +152,7 @@ class TargetScheme:
         if config.labelled_kl != 1 and not isinstance(self._model, DisentangledBetaVAE):
             kl = terms.prior_kl(self._mu, self._log_var)
             labelled = labelled + (config.labelled_kl - 1) * kl
-        by_row = terms.sum_over(labelled, partitions, partitions.labelled)
+        by_row = terms.select(labelled, partitions, partitions.labelled).sum(dim=1)
         total = (self._weights * by_row).mean()
         if config.swap_consistency and partitions.rest and len(self._gate) > 1:
             codes = self._z, self._mu, self._log_var

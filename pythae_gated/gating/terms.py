@@ -54,10 +54,10 @@ def scale_gradient(value: Tensor, scale: Tensor | float) -> Tensor:  # (N, ...) 
     return constant + scale * (value - constant)
 
 
-def sum_over(values: Tensor, partitions: Partitions, names: Iterable[str]) -> Tensor:
-    """Sums (N,) of values (N, L) over the dimensions of some partitions."""
+def select(values: Tensor, partitions: Partitions, names: Iterable[str]) -> Tensor:
+    """The columns of values (N, L) in the dimensions of some partitions."""
     parts = partitions.split(values)
-    return torch.cat([parts[name] for name in names], dim=1).sum(dim=1)
+    return torch.cat([parts[name] for name in names], dim=1)
 
 
 def divergence(mu: Tensor, log_var: Tensor) -> Tensor:  # (2B, L), (2B, L) -> (2B, L)
@@ -130,7 +130,7 @@ def swap_divergence(
     again = _call(model.encoder, decoded.reshape(rows, *shape))
     own = mu[:rows].detach(), log_var[:rows].detach()
     moved = gaussian_kl(*own, again["embedding"], again["log_covariance"].clamp(*_LOG_VAR))
-    return sum_over(moved.clamp(max=_FAR), partitions, partitions.rest).mean()
+    return select(moved.clamp(max=_FAR), partitions, partitions.rest).sum(dim=1).mean()
 
 
 def hsic(
@@ -155,8 +155,7 @@ def hsic(
         in VAEs: Lopez et al., "Information Constraints on Auto-Encoding Variational Bayes",
         NeurIPS 2018.
     """
-    parts = partitions.split(mu.float())
-    x, t = torch.cat([parts[name] for name in partitions.rest], dim=1).chunk(2)
+    x, t = select(mu.float(), partitions, partitions.rest).chunk(2)
     kernel = (torch.cdist(x, t).square() / (-2 * x.shape[1])).exp()  # (B, B)
     total = kernel.new_zeros(())
     for column, name in zip(gate.T, partitions.names, strict=True):

@@ -22,7 +22,7 @@ from pythae_gated.inference import decode, posterior, resolve_partitions, sample
 from pythae_gated.metrics.dci import dci
 from pythae_gated.metrics.evaluation import ACTIVE, SIGNIFICANT, Evaluation
 from pythae_gated.metrics.factor_vae import factor_vae_score
-from pythae_gated.metrics.factors import Array, Factors, LabelledCodes, as_columns, as_factors
+from pythae_gated.metrics.factors import Array, Factors, LabelledCodes, as_factors
 from pythae_gated.metrics.forests import least_p_value
 from pythae_gated.metrics.information import mig, modularity
 from pythae_gated.metrics.partition_scores import (
@@ -119,12 +119,12 @@ def evaluate(
         raise ValueError(f"test is a {type(test).__name__}: expected (images, factors)")
     generator_state = torch.get_rng_state()  # datasets may draw from the global generator
     images = open_images(data)
-    check_index(data, as_columns(factors, len(images)))
+    check_index(data, factors)
     read = as_factors(factors, len(images), None, unknown)
-    fitted = LabelledCodes(_encode(model, images, batch_size), read)
     if groups is not None:
         groups = read_groups(groups)
         groups = np.where(groups < 0, np.nan, groups)  # refused where they are used
+    fitted = LabelledCodes(_encode(model, images, batch_size), read)
     if test is None:
         to_fit, to_test = split_rows(len(images), seed, groups)
         images = images.subset(to_test)
@@ -133,13 +133,14 @@ def evaluate(
     else:
         check_columns(getattr(data, "columns", None), test[0])
         images = open_images(test[0])
-        check_index(test[0], as_columns(test[1], len(images)))
+        check_index(*test)
         tested = fitted.label_alike(_encode(model, images, batch_size), test[1], unknown)
     parts = resolve_partitions(model, partitions, fitted.codes.shape[2])
-    check_intended(intended or {}, [factor.name for factor in read], parts)
+    names = [factor.name for factor in read]
+    check_intended(intended or {}, names, parts)
     _warn_of_nesting(fitted, tested, groups is None)
     left_out = _find_left_out(fitted, tested)
-    names = [name for name in fitted.columns if name not in left_out]
+    names = [name for name in names if name not in left_out]
     fitted, tested = fitted.select(names), tested.select(names)
     assigned = {name: own for name, own in (intended or {}).items() if name in names}
     mu, log_var = torch.from_numpy(tested.codes).double().unbind(1)

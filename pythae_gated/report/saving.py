@@ -139,8 +139,8 @@ def save_report(
     drawn = list(figures.draw_figures(model, resolved, shown, reference, seed))
     walks = list(explore.draw_walks(model, resolved, shown, reference))
     sprites = [*explore.draw_swaps(model, resolved, shown), *(walk.frames for walk in walks)]
-    how: dict[str, Any] = {"draws": draws, "test": test, "unknown": unknown, "seed": seed}
-    how["groups"] = groups
+    how: dict[str, Any] = {"draws": draws, "test": test, "groups": groups}
+    how.update(unknown=unknown, seed=seed)
     if evaluation is None:
         how.update(partitions=resolved, intended=intended)
         evaluation = evaluate(model, data, factors, **how)
