@@ -25,8 +25,8 @@ DIP_LAMBDA = 5.0  # both of them
 SCHEMES: dict[str, dict[str, Any]] = {
     "gated": {},
     "robust": {"robust_pairs": True},
-    "hsic 5": {"rest_hsic": 5.0},
-    "hsic 20": {"rest_hsic": 20.0},
+    "hsic 10": {"rest_hsic": 10.0, "swap_consistency": 1.0},
+    "hsic 20": {"rest_hsic": 20.0, "swap_consistency": 1.0},
     "0.1": {"agreement": 0.0, "labelled_kl": 1.0, "swap_consistency": 0.0},  # of version 0.1
     **{name: {"closed_partitions": "input"} for name in ("input", *READINGS)},
 }

@@ -262,14 +262,15 @@ def step_table(groups: Groups) -> str:
 
 
 def hsic_table(groups: Groups) -> str:
-    """HSIC: scores from both partitions, leakage and error."""
+    """HSIC: scores from both partitions, leakage and error, on the same seeds."""
     shown = SCORES[3:]
     rows = [["data: factors", "model", "runs", "own", "rest", *shown, "error relative to ungated"]]
     parts = of_part(groups, "hsic")
     names = {run.data for run in parts}
+    seeds = {line["run"]["seed"] for lines in parts.values() for line in lines}
     for run, lines in of_part(groups, "main", backbone="beta").items():
         if run.data in names and run.scheme in ("ungated", "gated"):
-            parts[run] = lines
+            parts[run] = [line for line in lines if line["run"]["seed"] in seeds]
     ungated = {run.data: lines for run, lines in parts.items() if run.scheme == "ungated"}
     for run, lines in sorted(parts.items(), key=lambda each: order(each[1][0])[:3]):
         cells = [scores(lines, place) for place in ("own", "rest")]

@@ -157,11 +157,11 @@ def hsic(
     """
     x, t = select(mu.float(), partitions, partitions.rest).chunk(2)
     kernel = (torch.cdist(x, t).square() / (-2 * x.shape[1])).exp()  # (B, B)
-    total = kernel.new_zeros(())
-    for column, name in zip(gate.T, partitions.names, strict=True):
-        if name not in partitions.rest:
-            pairs = column.to(kernel)
-            n, partners = pairs.sum(), pairs @ kernel.diagonal()
-            strangers = (pairs @ kernel @ pairs - partners) / (n - 1).clamp(min=1)
-            total = total + torch.where(n > 1, partners - strangers, 0)
-    return x.shape[1] * total / len(gate)
+    opened = zip(gate.unbind(1), partitions.names, strict=True)
+    columns = [column for column, name in opened if name not in partitions.rest]
+    pairs = torch.stack(columns, dim=1).to(kernel)  # (B, K), of the labelled partitions
+    n = pairs.sum(dim=0)
+    share = torch.where(n > 1, 1 / (n - 1), 0)  # of each other pair in the mean over strangers
+    # Not matrix products, which autocast rounds: the weights of a row sum to zero.
+    weights = (pairs * share * n).sum(dim=1).diag() - (pairs[:, None] * pairs * share).sum(dim=2)
+    return x.shape[1] * (weights * kernel).sum() / len(gate)

@@ -258,6 +258,14 @@ def test_hsic_is_zero_on_average_unless_the_rest_depends_on_the_label():
     assert sum(bound) / 100 > 40 * spread
 
 
+def test_autocast_does_not_round_hsic():
+    gate = torch.eye(3, dtype=torch.bool)[torch.arange(60) % 3]
+    mu = torch.randn(120, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = hsic(mu, gate, PARTS)
+    assert rounded.item() == pytest.approx(hsic(mu, gate, PARTS).item(), rel=1e-6)
+
+
 @pytest.mark.parametrize("shared", [0, 1])
 def test_without_two_pairs_hsic_is_zero(shared):
     gate = torch.tensor([[True, False, False]] * shared + [[False, False, True]] * (4 - shared))
