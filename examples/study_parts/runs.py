@@ -150,10 +150,11 @@ def main_runs(extent: Extent) -> Iterable[Run]:
             for reading in extent.readings:
                 yield Run("input", "faces", reading, seed=seed)
             for name in extent.hsic_on:
-                schemes = ["hsic 10", *(["hsic 20"] if name in extent.more_hsic_on else [])]
-                schemes += [] if name in extent.names else ["gated", "ungated"]
-                for scheme in schemes:
+                compared = () if name in extent.names else ("gated", "ungated")
+                for scheme in ("hsic 10", *compared):
                     yield Run("hsic", name, scheme, seed=seed)
+            for name in extent.more_hsic_on:
+                yield Run("hsic", name, "hsic 20", seed=seed)
             for name in extent.steps_on:
                 for steps in extent.steps:
                     for scheme in ("gated", "ungated", "0.1"):

@@ -161,7 +161,7 @@ def hsic(
     columns = [column for column, name in opened if name not in partitions.rest]
     pairs = torch.stack(columns, dim=1).to(kernel)  # (B, K), of the labelled partitions
     n = pairs.sum(dim=0)
-    share = torch.where(n > 1, 1 / (n - 1), 0)  # of each other pair in the mean over strangers
+    share = torch.where(n > 1, pairs / (n - 1), 0)  # of each stranger in the mean over them
     # Not matrix products, which autocast rounds: the weights of a row sum to zero.
-    weights = (pairs * share * n).sum(dim=1).diag() - (pairs[:, None] * pairs * share).sum(dim=2)
+    weights = (share * n).sum(dim=1).diag() - (share[:, None] * pairs).sum(dim=2)
     return x.shape[1] * (weights * kernel).sum() / len(gate)
