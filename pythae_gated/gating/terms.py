@@ -156,7 +156,9 @@ def hsic(
         NeurIPS 2018.
     """
     x, t = select(mu.float(), partitions, partitions.rest).chunk(2)
-    kernel = (torch.cdist(x, t).square() / (-2 * x.shape[1])).exp()  # (B, B)
+    # A matrix product at any size: the other way has no gradient on Apple's GPUs in older torch.
+    distance = torch.cdist(x, t, compute_mode="use_mm_for_euclid_dist")  # (B, B)
+    kernel = (distance.square() / (-2 * x.shape[1])).exp()
     opened = zip(gate.unbind(1), partitions.names, strict=True)
     columns = [column for column, name in opened if name not in partitions.rest]
     pairs = torch.stack(columns, dim=1).to(kernel)  # (B, K), of the labelled partitions
