@@ -195,7 +195,8 @@ def _importance(estimator: Any, dimensions: int) -> FloatArray:  # (L,)
     found = getattr(last, "feature_importances_", None)
     if found is None:
         found = np.abs(np.atleast_2d(getattr(last, "coef_", ()))).mean(axis=0)
-    importance: FloatArray = np.asarray(found, dtype=np.float64)
+    # A tree's splits without gain count as rounding makes them, also below 0.
+    importance: FloatArray = np.maximum(np.asarray(found, dtype=np.float64), 0)
     if importance.shape != (dimensions,):
         raise ValueError(
             f"{last!r} has no importance of each of the {dimensions} dimensions: expected "

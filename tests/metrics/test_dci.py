@@ -2,7 +2,11 @@ import numpy as np
 import pytest
 import sklearn
 from sklearn.decomposition import PCA
-from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    RandomForestRegressor,
+)
 from sklearn.linear_model import Lasso, LogisticRegression
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
@@ -233,6 +237,17 @@ class TestEstimators:
         result = dci(perfect, classes, estimator=LogisticRegression(max_iter=2000))
         assert result.importance.argmax(axis=0).tolist() == [1, 2]
         assert result.informativeness["eyes"] == 1
+
+    def test_importances_that_are_rounded_below_0_are_0(self, perfect, factors):
+        class Rounded(RandomForestRegressor):
+            @property
+            def feature_importances_(self):
+                return super().feature_importances_ - np.array([0, 1e-9, 0.1])
+
+        yaw = {"yaw": factors["yaw"]}
+        result = dci(perfect, yaw, estimator=Rounded(10, min_samples_leaf=100, random_state=0))
+        assert result.importance[2] == 0
+        assert 0 <= result.completeness <= 1
 
     def test_the_estimator_itself_is_not_fitted(self, perfect, factors):
         estimator = lasso()
