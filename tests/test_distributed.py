@@ -24,7 +24,7 @@ def test_two_processes_equal_one_on_the_joined_batch(closed, tmp_path):
     assert not torch.equal(gates, other_gates)
 
 
-def test_swap_consistency_is_of_each_process_and_keeps_the_models_equal(tmp_path):
+def test_terms_of_the_rest_are_of_each_process_and_keep_the_models_equal(tmp_path):
     (first, _), (second, _) = spawn(tmp_path, "target", 1.0)
     without = distributed.make("target", 0.0).state_dict()
     assert all(torch.equal(first[key], second[key]) for key in first)

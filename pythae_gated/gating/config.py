@@ -33,8 +33,8 @@ class GatedConfigMixin:
             the rest of x and the labelled codes of other images. A lower weight reconstructs
             better, but labelled factors are predicted better from the rest.
         rest_hsic: Weight of the HSIC of the rest's posterior means and the labels, as the pairs
-            show it (see `pythae_gated.gating.terms.hsic`), where the rest predicts a label: 10,
-            with `swap_consistency=1`, halved leakage on MNIST, at an error 5 % higher.
+            show it (see `pythae_gated.gating.terms.hsic`). A higher weight, such as 20, reduces
+            what the rest predicts of the labels further, at a higher error.
         robust_pairs: Whether to train less on pairs whose posteriors differ far more than those
             of a typical pair; use it if labels may be wrong. The limit falls from 30 to 5 times
             during the warm-up of `GatedSchedule`. Needs `"target"`.
@@ -44,7 +44,8 @@ class GatedConfigMixin:
     `agreement`, `labelled_kl`, `swap_consistency` and `rest_hsic` are multiplied by the weight of
     the KL in the parent's loss, such as `beta` (`BetaTCVAE`: the smallest of its three; InfoVAE:
     1 - alpha, or 0). They apply to pairs with `closed_partitions="target"`.
-    `agreement=0, labelled_kl=1, swap_consistency=0` leaves only the parent's loss (version 0.1).
+    `agreement=0, labelled_kl=1, swap_consistency=0, rest_hsic=0` leaves only the parent's loss
+    (version 0.1).
 
     Raises:
         ValidationError: (pydantic) If the partitions are inconsistent, do not sum to
@@ -57,8 +58,8 @@ class GatedConfigMixin:
     closed_partitions: Literal["target", "input"] = "target"
     agreement: float = 1.0
     labelled_kl: float = 0.3
-    swap_consistency: float = 2.0
-    rest_hsic: float = 0.0
+    swap_consistency: float = 1.0
+    rest_hsic: float = 10.0
     robust_pairs: bool = False
     partition_order: list[str] | None = None
 

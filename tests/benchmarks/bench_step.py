@@ -26,15 +26,15 @@ import pythae_gated
 
 INPUT_DIM, LATENT_DIM = (1, 28, 28), 12
 SIZES = {"pose": 4, "expression": 4, "identity": 4}
-NO_TERMS = {"agreement": 0.0, "labelled_kl": 1.0, "swap_consistency": 0.0}
+NO_TERMS = {"agreement": 0.0, "labelled_kl": 1.0, "swap_consistency": 0.0, "rest_hsic": 0.0}
 TERMS: dict[str, dict[str, Any]] = {
     "no terms (0.1)": NO_TERMS,
     "agreement": {**NO_TERMS, "agreement": 1.0},
     "labelled KL": {**NO_TERMS, "labelled_kl": 0.3},
     "swap consistency": {**NO_TERMS, "swap_consistency": 1.0},
+    "HSIC": {**NO_TERMS, "rest_hsic": 10.0},
     "all (default)": {},
     "all, robust pairs": {"robust_pairs": True},
-    "all, HSIC": {"rest_hsic": 20.0},
 }
 CONFIGS = {"BetaVAE": "BetaVAEConfig", "INFOVAE_MMD": "INFOVAE_MMD_Config"}
 

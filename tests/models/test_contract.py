@@ -45,15 +45,20 @@ def rest(request):
 
 
 class TestClosedMeansZero:
-    def test_for_each_sample_exactly(self, name, closed, rest):
+    @pytest.mark.parametrize("hsic", [0.0, 10.0], ids=["no HSIC", "HSIC"])
+    def test_for_each_sample_exactly(self, name, closed, rest, hsic):
         batch = make_batch()
-        _, _, row_grads = run(make(name, closed_partitions=closed, rest=rest), batch)
+        model = make(name, closed_partitions=closed, rest=rest, rest_hsic=hsic)
+        _, _, row_grads = run(model, batch)
         mask = batch["gate"].repeat_interleave(torch.tensor([2, 1, 3]), dim=1)
+        zero = ~mask
+        if hsic and rest and closed == "target":
+            zero[:, 3:] = False  # HSIC trains the rest
         for grad in row_grads:
             rows = grad.reshape(-1, B, L)  # "target" encodes x and t
             assert len(rows) == (2 if closed == "target" else 1)
             for half in rows:
-                assert (half[~mask] == 0).all()
+                assert (half[zero] == 0).all()
                 assert (half[mask] != 0).all()
 
     def test_input_leaves_open_dimensions_and_the_decoder_as_they_are(self, name, rest):

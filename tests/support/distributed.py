@@ -18,14 +18,15 @@ class Noiseless(pythae_gated.GatedBetaVAE):
         return mu, std
 
 
-def make(closed, swap_consistency):
+def make(closed, weight):
     config = pythae_gated.GatedBetaVAEConfig(
         (1, 4, 4),
         5,
         partitions=SIZES,
         rest=["rest"],
         closed_partitions=closed,
-        swap_consistency=swap_consistency,
+        swap_consistency=weight,
+        rest_hsic=weight,
     )
     torch.manual_seed(0)
     return Noiseless(config)

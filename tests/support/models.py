@@ -29,7 +29,12 @@ CONFIGS = {
     name: getattr(pythae_gated, f"{name}{'_' if name.endswith('MMD') else ''}Config")
     for name in MODELS
 }
-FIRST_SCHEME = {"agreement": 0.0, "labelled_kl": 1.0, "swap_consistency": 0.0}  # of version 0.1
+FIRST_SCHEME = {  # of version 0.1
+    "agreement": 0.0,
+    "labelled_kl": 1.0,
+    "swap_consistency": 0.0,
+    "rest_hsic": 0.0,
+}
 SIZES = {"pose": 2, "expression": 1, "identity": 3}
 L, B = 6, 5
 
