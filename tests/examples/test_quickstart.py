@@ -32,7 +32,7 @@ def explore(driver, report, width):
 
 @pytest.mark.slow
 def test_the_script_saves_models_and_pictures(tmp_path, monkeypatch, capsys):
-    for name, small in (("N_TRAIN", 400), ("N_TEST", 100), ("EPOCHS", 1)):
+    for name, small in (("N_TRAIN", 400), ("N_TEST", 100), ("EPOCHS", 20)):
         monkeypatch.setattr(quickstart, name, small)
     monkeypatch.setattr(sys, "argv", ["quickstart.py", "--output", str(tmp_path)])
     quickstart.main()
