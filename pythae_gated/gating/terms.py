@@ -164,6 +164,6 @@ def hsic(
     pairs = torch.stack(columns, dim=1).to(kernel)  # (B, K), of the labelled partitions
     n = pairs.sum(dim=0)
     share = torch.where(n > 1, pairs / (n - 1), 0)  # of each stranger in the mean over them
-    # Not matrix products, which autocast rounds: the weights of a row sum to zero.
+    # Without `@`, which autocast rounds, unlike `cdist`: the weights of a row sum to zero.
     weights = (share * n).sum(dim=1).diag() - (share[:, None] * pairs).sum(dim=2)
     return x.shape[1] * (weights * kernel).sum() / len(gate)
