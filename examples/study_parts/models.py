@@ -21,13 +21,11 @@ from study_parts.readings import READINGS
 MMD_LAMBDA = 0.3
 DIP_LAMBDA = 5.0  # both of them
 
-NO_HSIC = {"rest_hsic": 0.0, "swap_consistency": 2.0}
-
 # Config fields of the gated schemes.
 SCHEMES: dict[str, dict[str, Any]] = {
     "gated": {},
-    "no hsic": NO_HSIC,
-    "robust": {**NO_HSIC, "robust_pairs": True},
+    "robust": {"robust_pairs": True},
+    "no hsic": {"rest_hsic": 0.0, "swap_consistency": 2.0},
     "hsic 20": {"rest_hsic": 20.0},
     "0.1": {"agreement": 0.0, "labelled_kl": 1.0, "swap_consistency": 0.0, "rest_hsic": 0.0},
     **{name: {"closed_partitions": "input"} for name in ("input", *READINGS)},

@@ -140,13 +140,13 @@ def main_runs(extent: Extent) -> Iterable[Run]:
                 for wrong in (0.0, *extent.wrongs):
                     yield Run("labels", name, "robust", wrong=wrong, seed=seed)
                 for wrong in extent.wrongs_gated:
-                    yield Run("labels", name, "no hsic", wrong=wrong, seed=seed)
+                    yield Run("labels", name, "gated", wrong=wrong, seed=seed)
         for backbone in extent.backbones[1:]:
             for scheme in _schemes(extent, seed):
                 yield Run("main", "faces", scheme, backbone, BACKBONES[backbone], seed=seed)
         if seed in extent.few_seeds:
             for share in extent.shares:
-                yield Run("labels", "faces", "no hsic", share=share, seed=seed)
+                yield Run("labels", "faces", "gated", share=share, seed=seed)
             for reading in extent.readings:
                 yield Run("input", "faces", reading, seed=seed)
             for name in extent.hsic_on:

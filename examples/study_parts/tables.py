@@ -179,7 +179,7 @@ def label_table(groups: Groups) -> str:
     names = {run.data for run in parts}
     plain = {
         run: lines
-        for run, lines in of_part(groups, "hsic", scheme="no hsic").items()
+        for run, lines in of_part(groups, "main", scheme="gated", backbone="beta").items()
         if run.data in names
     }
     for run, lines in sorted((plain | parts).items(), key=lambda each: _by_labels(each[0])):
