@@ -2,7 +2,8 @@
 
 Both use a logistic regression on codes of the factor's partition. They are tested on known labels:
 one model is trained with part of them hidden, another one with some of them replaced. Figures are
-printed for each seed; "pixels" is the same classifier on the images themselves:
+printed for each seed; "pixels" is the same classifier on the images themselves, "neighbours" one
+of their 15 nearest neighbours:
 
     python examples/labels.py
     python examples/labels.py --data FILE --factors NAME NAME --steps 3600
@@ -20,6 +21,7 @@ from digits import read_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict, cross_val_score
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from training import make_networks, train
@@ -33,7 +35,7 @@ SIZE, REST = 6, 10  # dimensions of each labelled partition, and of the rest
 BATCH, LEARNING_RATE = 64, 2e-3
 FOLDS = StratifiedKFold(5, shuffle=True, random_state=0)  # the images may be sorted
 SUSPECT = 0.1  # a label looks wrong if its predicted probability is lower
-FEATURES = ("means", "average of 8 samples", "one sample", "pixels")
+FEATURES = ("means", "average of 8 samples", "one sample", "pixels", "neighbours")
 UNLABELLED = ("labels set aside", "unlabelled images", "cross-validated")
 WRONG = ("precision", "recall", "average precision", "proposal correct")
 
@@ -104,17 +106,20 @@ def fit_model(
 
 
 def make_features(model: GatedBetaVAE, name: str, images: np.ndarray) -> dict[str, np.ndarray]:
-    """Codes of a partition, and the pixels for comparison: kind -> (N, D)."""
+    """Codes of a partition, and the pixels, twice, for comparison: kind -> (N, D)."""
     codes = [
         PartitionTransformer(model, name, codes=kind, random_state=seed).fit_transform(images)
         for kind, seed in [("mean", 0), *(("sample", seed) for seed in range(8))]
     ]
-    features = codes[0], np.mean(codes[1:], axis=0), codes[1], images.reshape(len(images), -1)
+    pixels = images.reshape(len(images), -1)
+    features = codes[0], np.mean(codes[1:], axis=0), codes[1], pixels, pixels
     return dict(zip(FEATURES, features, strict=True))
 
 
-def make_classifier() -> Any:
-    """The same for codes and pixels."""
+def make_classifier(kind: str) -> Any:
+    """Of one kind of features; the same for codes and pixels."""
+    if kind == "neighbours":
+        return KNeighborsClassifier(15)
     return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1_000))
 
 
@@ -134,11 +139,11 @@ def predict_unlabelled(
     model, results = fit_model(images, labels, seed, args), {}
     for name, values in truth.items():
         for kind, codes in make_features(model, name, images).items():
-            classifier = make_classifier().fit(codes[given], values[given])
+            classifier = make_classifier(kind).fit(codes[given], values[given])
             results[f"{name}, {kind}"] = [
                 classifier.score(codes[aside], values[aside]),
                 classifier.score(codes[~known], values[~known]),
-                cross_val_score(make_classifier(), codes[given], values[given], cv=FOLDS).mean(),
+                cross_val_score(classifier, codes[given], values[given], cv=FOLDS).mean(),
             ]
     return results
 
@@ -151,7 +156,7 @@ def find_wrong(images: np.ndarray, truth: Labels, seed: int, args: argparse.Name
     for name, values in labels.items():
         is_wrong = values != truth[name]
         for kind, codes in make_features(model, name, images).items():
-            probability, proposal = out_of_fold(codes, values)
+            probability, proposal = out_of_fold(kind, codes, values)
             listed = np.flatnonzero(probability < SUSPECT)
             listed = listed[np.argsort(probability[listed])]  # the most doubtful first
             found = listed[is_wrong[listed]]
@@ -177,10 +182,11 @@ def replace_some(values: np.ndarray, share: float, rng: np.random.Generator) -> 
     return changed
 
 
-def out_of_fold(codes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def out_of_fold(kind: str, codes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The probability of each given label, predicted without it, and the most probable label."""
     classes, column = np.unique(values, return_inverse=True)
-    of_all = cross_val_predict(make_classifier(), codes, values, cv=FOLDS, method="predict_proba")
+    classifier = make_classifier(kind)
+    of_all = cross_val_predict(classifier, codes, values, cv=FOLDS, method="predict_proba")
     return of_all[np.arange(len(values)), column], classes[of_all.argmax(axis=1)]
 
 
