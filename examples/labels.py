@@ -117,7 +117,7 @@ def make_features(model: GatedBetaVAE, name: str, images: np.ndarray) -> dict[st
 
 
 def make_classifier(kind: str) -> Any:
-    """Of one kind of features; the same for codes and pixels."""
+    """For a kind of features: the same for codes and pixels, but for "neighbours"."""
     if kind == "neighbours":
         return KNeighborsClassifier(15)
     return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1_000))
@@ -156,7 +156,7 @@ def find_wrong(images: np.ndarray, truth: Labels, seed: int, args: argparse.Name
     for name, values in labels.items():
         is_wrong = values != truth[name]
         for kind, codes in make_features(model, name, images).items():
-            probability, proposal = out_of_fold(kind, codes, values)
+            probability, proposal = out_of_fold(make_classifier(kind), codes, values)
             listed = np.flatnonzero(probability < SUSPECT)
             listed = listed[np.argsort(probability[listed])]  # the most doubtful first
             found = listed[is_wrong[listed]]
@@ -182,10 +182,11 @@ def replace_some(values: np.ndarray, share: float, rng: np.random.Generator) -> 
     return changed
 
 
-def out_of_fold(kind: str, codes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def out_of_fold(
+    classifier: Any, codes: np.ndarray, values: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """The probability of each given label, predicted without it, and the most probable label."""
     classes, column = np.unique(values, return_inverse=True)
-    classifier = make_classifier(kind)
     of_all = cross_val_predict(classifier, codes, values, cv=FOLDS, method="predict_proba")
     return of_all[np.arange(len(values)), column], classes[of_all.argmax(axis=1)]
 

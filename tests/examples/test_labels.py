@@ -32,6 +32,6 @@ def test_a_probability_is_that_of_the_given_label():
     codes = np.repeat([[0.0], [10.0]], 20, axis=0) + np.random.default_rng(0).random((40, 1))
     values = np.repeat([3, 5], 20)
     values[0] = 5
-    probability, proposal = labels.out_of_fold("means", codes, values)
+    probability, proposal = labels.out_of_fold(labels.make_classifier("means"), codes, values)
     assert probability.argmin() == 0
     assert proposal[0] == 3
