@@ -100,6 +100,15 @@ def factors_at(lines: Sequence[Line], place: str, codes: str = "sample") -> dict
     return {factor: float(np.mean(values)) for factor, values in found.items()}
 
 
+def with_seeds_of(groups: Groups, others: Groups) -> Groups:
+    """The lines whose seeds are those of other groups, which they are compared with."""
+    seeds = {line["run"]["seed"] for lines in others.values() for line in lines}
+    return {
+        run: [line for line in lines if line["run"]["seed"] in seeds]
+        for run, lines in groups.items()
+    }
+
+
 def pair_by_seed(lines: Sequence[Line], others: Sequence[Line]) -> list[tuple[Line, Line]]:
     """The lines of two groups that have the same seed, hence the same held-out images."""
     at = {line["run"]["seed"]: line for line in others}

@@ -25,6 +25,7 @@ from study_parts.groups import (
     order,
     pair_by_seed,
     relative_error,
+    with_seeds_of,
 )
 from study_parts.runs import Run
 
@@ -173,7 +174,7 @@ def data_table(groups: Groups) -> str:
 
 
 def label_table(groups: Groups) -> str:
-    """Few labels, and wrong labels."""
+    """Few labels, and wrong labels, on the same seeds."""
     rows = [["data", "labels", "model", "runs", *SCORES, "own", "elsewhere"]]
     parts = of_part(groups, "labels")
     names = {run.data for run in parts}
@@ -182,7 +183,8 @@ def label_table(groups: Groups) -> str:
         for run, lines in of_part(groups, "main", scheme="gated", backbone="beta").items()
         if run.data in names
     }
-    for run, lines in sorted((plain | parts).items(), key=lambda each: _by_labels(each[0])):
+    shown = with_seeds_of(plain, parts) | parts
+    for run, lines in sorted(shown.items(), key=lambda each: _by_labels(each[0])):
         share = f"{run.share:.0%} labelled" if run.share < 1 else f"{run.wrong:.0%} wrong"
         cells = [scores(lines, place) for place in ("own", "elsewhere")]
         first = [run.data, share, SCHEMES[run.scheme], str(len(lines))]
@@ -233,7 +235,7 @@ def input_table(groups: Groups) -> str:
 
 
 def step_table(groups: Groups) -> str:
-    """The budget: scores after fewer steps."""
+    """The budget: scores after fewer steps, on the same seeds."""
     rows = [[
         "data: factors", "model", "steps", "images decoded", "minutes", "own", "elsewhere",
         "error",
@@ -246,7 +248,7 @@ def step_table(groups: Groups) -> str:
         if (run.data, run.scheme) in shown
     }
     for run, lines in sorted(
-        (parts | whole).items(),
+        (parts | with_seeds_of(whole, parts)).items(),
         key=lambda each: (NAMES.index(each[0].data), list(SCHEMES).index(each[0].scheme),
                           each[0].steps),
     ):  # fmt: skip
@@ -267,10 +269,12 @@ def hsic_table(groups: Groups) -> str:
     rows = [["data: factors", "model", "runs", "own", "rest", *shown, "error relative to ungated"]]
     parts = of_part(groups, "hsic")
     names = {run.data for run in parts}
-    seeds = {line["run"]["seed"] for lines in parts.values() for line in lines}
-    for run, lines in of_part(groups, "main", backbone="beta").items():
-        if run.data in names and run.scheme in ("ungated", "gated"):
-            parts[run] = [line for line in lines if line["run"]["seed"] in seeds]
+    plain = {
+        run: lines
+        for run, lines in of_part(groups, "main", backbone="beta").items()
+        if run.data in names and run.scheme in ("ungated", "gated")
+    }
+    parts |= with_seeds_of(plain, parts)
     ungated = {run.data: lines for run, lines in parts.items() if run.scheme == "ungated"}
     for run, lines in sorted(parts.items(), key=lambda each: order(each[1][0])[:3]):
         cells = [scores(lines, place) for place in ("own", "rest")]

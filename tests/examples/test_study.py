@@ -131,6 +131,26 @@ def test_gains_are_differences_of_models_of_one_seed():
     assert cells[-2:] == ["8.50 ± 6.35", "12.00 ± 0.00"]
 
 
+@pytest.mark.parametrize(
+    ("part", "change", "table", "shown"),
+    [
+        ("labels", {"wrong": 0.2}, tables.label_table, ["0.25", "0.80"]),
+        ("steps", {"steps": 0.5}, tables.step_table, ["0.80", "0.25"]),
+        ("hsic", {"scheme": "no hsic"}, tables.hsic_table, ["0.25", "0.80"]),
+    ],
+)
+def test_tables_compare_models_of_the_same_seeds(part, change, table, shown):
+    """The main part has more seeds than the others."""
+    run = Run("main", "digits", "gated")
+    own = {"sample": {"own": {"a": 0.8}, "rest": {"a": 0.1}}}
+    lines = [make_line(replace(run, part=part, seed=seed, **change), **own) for seed in (0, 1)]
+    for seed, score in enumerate((0.2, 0.3, 0.9)):
+        scores = {"own": {"a": score}, "rest": {"a": 0.1}}
+        lines.append(make_line(replace(run, seed=seed), sample=scores))
+    _, _, *rows = table(groups.group(lines)).splitlines()
+    assert [next(cell for cell in row.split(" | ") if cell in shown) for row in rows] == shown
+
+
 def test_a_torn_last_line_is_removed_and_its_run_repeated(tmp_path, monkeypatch):
     first, *others = main_runs(TINY)
     path = tmp_path / "study.jsonl"
