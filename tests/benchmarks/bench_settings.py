@@ -75,7 +75,7 @@ def run(
         )
         for partition, (factor,) in data.labelled.items()
     }  # fmt: skip
-    chosen = Run("", name, "no hsic", multiple=multiple, seed=seed)
+    chosen = Run("", name, "gated", multiple=multiple, seed=seed)
     model = fit(chosen, settings, data, training, labels=given, make_pairs=make_pairs)
     found = {"mean_error": rule / BETA_RULE, "dimensions": sum(data.sizes.values())}
     return found | evaluate_model(model, seed, settings, data, training, test)

@@ -4,8 +4,8 @@ Run it as `python tests/benchmarks/bench_step.py`. Steps of both models alternat
 of their time ratios is shown: "input" on B pairs relative to the parent on B images, "target"
 on B pairs relative to the parent on 2 B images. Peak memory is the increase of a process's
 high-water mark over its first steps. A second table has the cost of each term of "target"
-(the first has none of them). On a GPU: `--device cuda`, where memory is the peak of what
-torch allocates.
+(the first has none of them), and a third that of each phase of `GatedSchedule`. On a GPU:
+`--device cuda`, where memory is the peak of what torch allocates.
 """
 
 import argparse
@@ -23,6 +23,7 @@ import torch
 from pythae import models
 
 import pythae_gated
+from pythae_gated.callbacks import GatedSchedule
 
 INPUT_DIM, LATENT_DIM = (1, 28, 28), 12
 SIZES = {"pose": 4, "expression": 4, "identity": 4}
@@ -36,11 +37,22 @@ TERMS: dict[str, dict[str, Any]] = {
     "all (default)": {},
     "all, robust pairs": {"robust_pairs": True},
 }
+# What `GatedSchedule` sets on the model during its phases.
+PHASES: dict[str, dict[str, Any]] = {
+    "warm-up": {"regularizer_scale": 0.5},
+    "after it": {"regularizer_scale": 1.0},
+    "decoder only": {"decoder_only": True},
+}
 CONFIGS = {"BetaVAE": "BetaVAEConfig", "INFOVAE_MMD": "INFOVAE_MMD_Config"}
 
 
 def make_step(
-    name: str, batch_size: int, closed: str | None, device: str, **options: Any
+    name: str,
+    batch_size: int,
+    closed: str | None,
+    device: str,
+    phase: str = "after it",
+    **options: Any,
 ) -> Callable[[], None]:
     """A step of Adam for the parent (`closed` None) or for the gated model."""
     torch.manual_seed(0)
@@ -51,6 +63,7 @@ def make_step(
         extra = {"partitions": SIZES, "closed_partitions": closed, **(options or NO_TERMS)}
     config = getattr(module, prefix + CONFIGS[name])(INPUT_DIM, LATENT_DIM, **extra)
     model = getattr(module, prefix + name)(config).to(device)
+    vars(model).update(PHASES[phase])
     optimizer = torch.optim.Adam(model.parameters())
     data, target = torch.rand(2, batch_size, *INPUT_DIM, device=device)
     inputs = {"data": data}
@@ -158,6 +171,21 @@ def main() -> None:
             for options in TERMS.values()
         ]
         cells = [f"{ratio(step, parent, args.seconds):.2f}" for step in steps]
+        print(f"| {size} | {' | '.join(cells)} |", flush=True)
+    schedule = GatedSchedule()
+    finish = schedule.finish
+    shares = (schedule.warmup, 1 - schedule.warmup - finish, finish)
+    titles = [f"{name} ({share:.0%})" for name, share in zip(PHASES, shares, strict=True)]
+    print("\n| BetaVAE, batch | " + " | ".join(titles) + " | mean | mean / 0.1 |")
+    print("| " + " | ".join(["---"] * (len(titles) + 3)) + " |")
+    for size in (64, 256):
+        parent = make_step("BetaVAE", 2 * size, None, device)
+        rest: dict[str, Any] = {"rest": ["identity"]}
+        former = make_step("BetaVAE", size, "target", device, **rest, **NO_TERMS)
+        steps = [make_step("BetaVAE", size, "target", device, phase, **rest) for phase in PHASES]
+        times = [ratio(step, parent, args.seconds) for step in (*steps, former)]
+        mean = sum(time * share for time, share in zip(times, shares, strict=False))
+        cells = [f"{time:.2f}" for time in (*times[:-1], mean, mean / times[-1])]
         print(f"| {size} | {' | '.join(cells)} |", flush=True)
 
 
