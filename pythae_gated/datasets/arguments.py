@@ -154,7 +154,8 @@ def _measure_distance(
     if np.isinf(numbers).any():
         raise ValueError(f"labels of {name!r} are infinite: pass unknown=inf if they are unknown")
     _warn_if_wide(numbers.reshape(len(numbers), -1), name, tolerance)
-    return Neighbours(numbers, float(tolerance))
+    rounding = np.finfo(values.dtype).eps if values.dtype.kind == "f" else 0.0
+    return Neighbours(numbers, float(tolerance), float(rounding))
 
 
 def _warn_if_wide(labels: NDArray[np.float64], name: str, tolerance: float) -> None:

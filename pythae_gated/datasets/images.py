@@ -14,7 +14,7 @@ from torch.utils.data import Subset, TensorDataset
 
 Images: TypeAlias = Any  # of any kind that `open_images` reads
 
-_READ_AT_ONCE = 1024  # images
+_READ_AT_ONCE = 1024, 2**24  # at most so many images and values
 BETA_RULE = 0.005  # of half the squared error of the mean
 
 
@@ -78,13 +78,11 @@ def open_images(data: Any, image_key: Any = None) -> "ImageReader":
         return open_images(data.dataset, image_key).subset(np.asarray(data.indices))
     if type(data) is TensorDataset and image_key is None:
         data = data.tensors[0]
-    if hasattr(data, "iloc") and data.ndim == 1 and data.dtype == object:  # a series of images
-        data = data.tolist()
-    if hasattr(data, "iloc"):  # a data frame
-        is_uint8 = {str(each).lower() for each in np.atleast_1d(data.dtypes)} == {"uint8"}
-        kind = {"dtype": np.uint8} if is_uint8 else {"dtype": np.float32, "na_value": np.nan}
-        data = data.to_numpy(**kind)
-    return ImageReader(data, image_key)
+    if not hasattr(data, "iloc"):
+        return ImageReader(data, image_key)
+    reader = ImageReader(_from_pandas(data), image_key)
+    reader.index, reader.columns = data.index, getattr(data, "columns", None)
+    return reader
 
 
 def check_columns(expected: Any, data: Images) -> None:
@@ -104,21 +102,21 @@ def check_columns(expected: Any, data: Images) -> None:
             )
 
 
-def check_index(data: Images, labels: Any) -> None:
+def check_index(images: "ImageReader", labels: Any) -> None:
     """Refuse labels whose rows have the names of the data's, in pandas, but in another order.
 
     Args:
-        data: Images; checked if they are a data frame or series.
+        images: Images; checked if they were read from a data frame.
         labels: Name -> labels, or a data frame; others are not checked.
 
     Raises:
         ValueError: With the name of the labels.
     """
-    if not (hasattr(data, "iloc") and hasattr(labels, "items")):
+    if images.index is None or not hasattr(labels, "items"):
         return
     for name, column in labels.items():
-        index = column.index if hasattr(column, "iloc") else data.index
-        if not index.equals(data.index) and set(index) == set(data.index):
+        index = column.index if hasattr(column, "iloc") else images.index
+        if not index.equals(images.index) and set(index) == set(images.index):
             raise ValueError(
                 f"labels of {name!r} have the index of the data in another order, but rows are "
                 "matched by position: use labels.loc[data.index]"
@@ -152,7 +150,7 @@ def mean_and_beta(data: Images) -> tuple[Tensor, float]:
     reader = open_images(data)
     chosen = np.linspace(0, len(reader) - 1, min(len(reader), 10_000)).round().astype(int)
     mean, square = torch.zeros(1), torch.zeros(1)
-    for chunk in np.array_split(chosen, -(-len(chosen) // _READ_AT_ONCE)):
+    for chunk in np.array_split(chosen, -(-len(chosen) // reader.read_at_once)):
         images = reader.read(chunk).cpu().double()
         mean = mean + images.sum(0) / len(chosen)
         square = square + images.square().sum() / len(chosen)
@@ -160,7 +158,16 @@ def mean_and_beta(data: Images) -> tuple[Tensor, float]:
 
 
 class ImageReader:
-    """Images in one array or map-style dataset; see `open_images`."""
+    """Images in one array or map-style dataset; see `open_images`.
+
+    Attributes:
+        index: Of a data frame, the names of its rows; else None.
+        columns: Of a data frame, the names of its columns; else None.
+        read_at_once: Images to read at once where all are read.
+    """
+
+    index: Any = None
+    columns: Any = None
 
     def __init__(self, data: Any, image_key: Any = None) -> None:
         _check_type(data)
@@ -168,9 +175,12 @@ class ImageReader:
         self._items: NDArray[Any] = np.arange(len(data))
         self._is_finite = False
         in_memory = isinstance(data, (Tensor, np.ndarray)) and not isinstance(data, np.memmap)
-        n = len(self) if in_memory else 1
-        chunks = (range(n)[i : i + _READ_AT_ONCE] for i in range(0, n, _READ_AT_ONCE))
-        highest = max(float(self.read(chunk).max()) for chunk in chunks)
+        first = self.read([0])
+        most, values = _READ_AT_ONCE
+        self.read_at_once = step = min(most, -(-values // first.numel()))
+        n = len(self) if in_memory else 0
+        chunks = (range(n)[i : i + step] for i in range(0, n, step))
+        highest = max(map(float, (first.max(), *(self.read(chunk).max() for chunk in chunks))))
         self._is_finite = in_memory or getattr(data, "dtype", None) == np.uint8
         if highest == as_images(np.array(1, dtype=np.uint8)):
             warnings.warn(
@@ -186,6 +196,7 @@ class ImageReader:
         """A reader of the images at these indices, in their order."""
         part = object.__new__(ImageReader)
         vars(part).update(vars(self), _items=self._items[indices])
+        part.index = None if self.index is None else self.index[indices]
         return part
 
     def read(self, indices: Sequence[int] | NDArray[Any]) -> Tensor:  # (n, *input_dim)
@@ -251,6 +262,21 @@ def _check_type(data: Any) -> None:
         raise ValueError(f"data is a {name} of shape {shape}: expected (N, *input_dim), N > 0")
     if np.ma.is_masked(data):
         raise ValueError("data has masked pixels: replace them, as in data.filled(0)")
+
+
+def _from_pandas(data: Any) -> Any:
+    """A data frame of numbers as an array, a series of images as a list."""
+    if data.ndim == 1 and data.dtype == object:
+        return data.tolist()
+    is_uint8 = {str(each).lower() for each in np.atleast_1d(data.dtypes)} == {"uint8"}
+    kind = {"dtype": np.uint8} if is_uint8 else {"dtype": np.float32, "na_value": np.nan}
+    try:
+        return data.to_numpy(**kind)
+    except ValueError as error:
+        raise ValueError(
+            f"the data frame has columns that are not numbers ({error}): select those of the "
+            "data, or the column of images, as in data['image']"
+        ) from error
 
 
 def _as_pixels(image: Any) -> Any:

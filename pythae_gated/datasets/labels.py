@@ -3,6 +3,7 @@
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from numbers import Real
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 UNKNOWN = -1
-_LOOK_MISSING = {"", " ", "nan", "NaN", "NA", "N/A", "<NA>", "None", "null", "unknown"}
+_LOOK_MISSING = {"", "?", "nan", "nat", "na", "n/a", "<na>", "none", "null", "unknown"}
 
 Codes = NDArray[np.int32]
 Mask = NDArray[np.bool_]
@@ -150,15 +151,19 @@ def encode_labels(values: NDArray[Any], known: Mask) -> Codes:  # (N,)
 
 def note_missing(name: str, values: NDArray[Any], known: Mask) -> str:
     """A remark on known labels that probably mean unknown: such as "nan", or -1 before 0, 1, 2."""
-    found: Collection[Any] = ()
-    given = values[known]
-    if values.dtype.kind in "OU":
-        found = _LOOK_MISSING & set(given.tolist())
-    elif values.ndim == 2 and set(values.sum(axis=1)) == {0, 1} == set(given.flat):
+    found: list[Any] = []
+    given, kind = values[known], values.dtype.kind
+    numbers = given if kind in "if" else np.zeros(0)
+    if kind in "OU":
+        strings = sorted({label for label in given.tolist() if isinstance(label, str)})
+        found = [label for label in strings if label.strip().casefold() in _LOOK_MISSING]
+        with suppress(ValueError):
+            numbers = np.array(strings, dtype=np.float64)
+    elif values.ndim == 2 and kind in "biuf" and set(values.sum(axis=1)) == {0, 1} == set(given):
         found = ["rows of zeros (one-hot: give NaN)"]
-    elif values.dtype.kind == "i" and given.min(initial=0) == -1 and given.max() > 1:
-        found = [-1]
-    return f"labels of {name!r} that look missing: {sorted(found)}; see unknown=" if found else ""
+    if (numbers == numbers.round()).all() and numbers.min(initial=0) == -1 and numbers.max() > 1:
+        found.append(-1)
+    return f"labels of {name!r} that look missing: {found}; see unknown=" if found else ""
 
 
 def _as_array(labels: Any) -> NDArray[Any]:

@@ -106,13 +106,12 @@ class PairedDataset(Dataset[DatasetOutput]):
         self.weights = arguments.check_weights(weights, supervised, bool(self.partitions.rest))
         tolerance = arguments.as_mapping(tolerance, "tolerance")
         try:
-            check_index(data, factors)
             self.images = open_images(data, image_key)
+            check_index(self.images, {**factors, "labels=": labels})
             candidates = arguments.make_candidates(
                 len(self), factors, pairs, tolerance, unknown, balanced
             )
-            numbers = labels.to_numpy(copy=True) if hasattr(labels, "iloc") else labels
-            self.labels = None if labels is None else torch.as_tensor(numbers)
+            self.labels = None if labels is None else _as_tensor(labels)
         except (TypeError, ValueError) as error:
             raise PairingError(str(error)) from error
         if self.labels is not None and self.labels.shape[:1] != (len(self),):
@@ -252,3 +251,13 @@ class PairedDataset(Dataset[DatasetOutput]):
     def __getstate__(self) -> dict[str, Any]:
         # A spawned worker process is not part of the process group of its trainer.
         return {**vars(self), "_origin": self._rank()}
+
+
+def _as_tensor(labels: Any) -> Tensor:
+    try:
+        return torch.as_tensor(labels.to_numpy(copy=True) if hasattr(labels, "iloc") else labels)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"labels= cannot be made a tensor ({error}): it passes numbers on to the model; the "
+            "labels that make pairs are factors"
+        ) from error

@@ -136,9 +136,11 @@ class Neighbours(Candidates):
     Args:
         values: Labels, shape (N,) or (N, F); a row with NaN is unknown.
         tolerance: The largest distance of two partners, above 0.
+        rounding: The relative rounding error of the labels, as that of float32.
     """
 
-    def __init__(self, values: Floats, tolerance: float) -> None:
+    def __init__(self, values: Floats, tolerance: float, rounding: float = 0.0) -> None:
+        self._rounding = rounding
         values = values.reshape(len(values), -1).clip(-1e150, 1e150)  # distances must be finite
         self._values, self._tolerance = values, tolerance
         known = np.flatnonzero(np.isfinite(values).all(axis=1))
@@ -179,7 +181,8 @@ class Neighbours(Candidates):
     def _radius(self, labels: Floats) -> Floats:  # (n, F) -> (n,)
         """The tolerance, and the rounding error of a label and of one so far from it."""
         largest: Floats = np.abs(labels).max(axis=1)
-        return self._tolerance * (1 + 1e-9) + 4 * np.finfo(np.float64).eps * largest
+        rounding = self._rounding + 4 * np.finfo(np.float64).eps
+        return self._tolerance * (1 + 1e-9) + rounding * largest
 
     def partners(self, items: Indices, rng: np.random.Generator) -> Indices:
         """As in the base class."""
@@ -208,7 +211,7 @@ class Neighbours(Candidates):
         return partners
 
     def subset(self, indices: Indices) -> "Neighbours":
-        return Neighbours(self._values[indices], self._tolerance)
+        return Neighbours(self._values[indices], self._tolerance, self._rounding)
 
 
 def draw_pairs(

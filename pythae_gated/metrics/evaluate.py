@@ -119,7 +119,13 @@ def evaluate(
         raise ValueError(f"test is a {type(test).__name__}: expected (images, factors)")
     generator_state = torch.get_rng_state()  # datasets may draw from the global generator
     images = open_images(data)
-    check_index(data, factors)
+    check_index(images, factors)
+    test_images = images
+    if test is not None:
+        check_columns(images.columns, test[0])
+        test_images = open_images(test[0])
+        check_index(test_images, test[1])
+    check_index(test_images, {"groups": groups})
     read = as_factors(factors, len(images), None, unknown)
     if groups is not None:
         groups = read_groups(groups)
@@ -131,9 +137,7 @@ def evaluate(
         groups = None if groups is None else groups[to_test]
         fitted, tested = fitted.take(to_fit), fitted.take(to_test)
     else:
-        check_columns(getattr(data, "columns", None), test[0])
-        images = open_images(test[0])
-        check_index(*test)
+        images = test_images
         tested = fitted.label_alike(_encode(model, images, batch_size), test[1], unknown)
     parts = resolve_partitions(model, partitions, fitted.codes.shape[2])
     names = [factor.name for factor in read]
@@ -265,8 +269,10 @@ def _warn_of_nesting(fitted: LabelledCodes, tested: LabelledCodes, by_image: boo
     """Warn if factors are nested, unless the split and the p-values are by the finer one."""
     sides = zip(fitted.factors, tested.factors, strict=True)
     for (fine, held_out), (coarse, _) in permutations(sides, 2):
+        if not fine.determines(coarse):
+            continue
         shared = np.isin(held_out.known_values, fine.known_values).any()
-        if fine.determines(coarse) and (shared or by_image):
+        if shared or by_image:
             a, b = fine.name, coarse.name
             why = f"any partition that encodes {a!r} predicts {b!r}; to score {b!r} itself"
             if not shared:

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -35,6 +36,11 @@ class Factor:
     def known_values(self) -> Array:
         """The known values, in order."""
         return self.values[self.known]
+
+    @cached_property
+    def _numbers(self) -> Array:
+        """A number for each value: strings are sorted once, not for each other factor."""
+        return np.unique(self.values, return_inverse=True)[1]
 
     def in_bins(self, n_bins: int) -> "Factor":
         """The same factor with its classes, numbered from 0; a continuous one in bins.
@@ -86,8 +92,8 @@ class Factor:
             False
         """
         both = self.known & other.known
-        values, at = np.unique(self.values[both], return_inverse=True)
-        others, other_at = np.unique(other.values[both], return_inverse=True)
+        values, at = np.unique(self._numbers[both], return_inverse=True)
+        others, other_at = np.unique(other._numbers[both], return_inverse=True)
         repeats, pairs = len(at) - len(values), at * len(others) + other_at
         nested = 1 < len(others) < len(values) == len(np.unique(pairs)) <= repeats
         # A random repetition agrees with the first occurrence at most as often as the mode occurs.

@@ -131,6 +131,10 @@ def reconstructions(model: nn.Module, x: Images) -> FloatArray:  # (2, N, *input
 
 
 def to_array(images: Tensor) -> FloatArray:
-    """Decoded images, or rows of a table, as an array; images that cannot be drawn are refused."""
+    """A grid of decoded images, or rows of a table; images that cannot be drawn are refused.
+
+    Images (R, C, H, W) of models without a dimension of channels become (R, C, 1, H, W).
+    """
+    images = images.unsqueeze(2) if images.ndim == 4 else images
     check_grid(images)
     return (images.clamp(0, 1) if images.ndim > 3 else images).numpy()

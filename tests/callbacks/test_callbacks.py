@@ -6,6 +6,7 @@ from importlib.machinery import ModuleSpec
 from unittest.mock import MagicMock
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from pythae.models import (
@@ -326,6 +327,13 @@ def test_a_bad_interval_is_refused(every):
 def test_an_option_that_evaluate_lacks_is_refused():
     with pytest.raises(TypeError, match="unexpected keyword argument 'intendet'"):
         EvaluationCallback(IMAGES, FACTORS, intendet={"pose": "view"})
+
+
+def test_factors_in_another_order_than_the_data_are_refused():
+    table, factors = pd.DataFrame(IMAGES.reshape(N, -1)), pd.DataFrame(FACTORS)
+    EvaluationCallback(table, factors)
+    with pytest.raises(ValueError, match="'pose' have the index of the data in another order"):
+        EvaluationCallback(table, factors[::-1])
 
 
 def test_factors_of_another_length_are_refused():

@@ -128,6 +128,13 @@ def test_a_data_frame_of_numbers_is_a_table(dtype):
     assert torch.equal(open_images(table).read(range(N)), expected)
 
 
+@pytest.mark.parametrize("column", [[np.zeros((1, 2, 2))] * N, ["a"] * N])
+def test_a_data_frame_with_other_columns_than_numbers_is_refused(column):
+    table = pd.DataFrame({"image": column, "age": np.arange(N)})
+    with pytest.raises(ValueError, match=r"columns that are not numbers .*data\['image'\]"):
+        open_images(table)
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "UInt8"])
 def test_a_data_frame_of_uint8_is_scaled(dtype):
     table = pd.DataFrame(np.arange(2 * N).reshape(N, 2)).astype(dtype)
@@ -362,6 +369,21 @@ def test_the_mean_and_beta_are_those_of_the_scaled_images(kind):
     scaled = images / 255
     torch.testing.assert_close(mean, torch.from_numpy(scaled.mean(0)).float())
     assert beta == pytest.approx(0.005 * 0.5 * scaled.var(0).sum(), rel=1e-4)
+
+
+def test_few_large_images_are_read_at_once(monkeypatch):
+    counts = []
+    read = ImageReader.read
+    monkeypatch.setattr(
+        ImageReader, "read", lambda self, rows: counts.append(len(rows)) or read(self, rows)
+    )
+    images = np.zeros((130, 1, 512, 512), dtype=np.uint8)
+    mean_and_beta(images)
+    assert max(counts) == 64  # of 2^18 values: 2^24 in all
+    assert sum(counts) == 1 + 2 * len(images)
+    counts.clear()
+    mean_and_beta(images[:, :, :4, :4].repeat(20, axis=0))
+    assert max(counts) == 1024
 
 
 def test_the_mean_of_many_images_is_that_of_ten_thousand_at_equal_distances():

@@ -787,6 +787,22 @@ class TestNeighbouringTypes:
         expected = PairedDataset(IMAGES, BOTH, dict(frame), seed=0)
         assert torch.equal(batch_of(dataset)["target"], batch_of(expected)["target"])
 
+    def test_two_columns_of_dates_are_labels(self):
+        day = pd.date_range("2020", periods=4).repeat(N // 4)
+        dates = pd.DataFrame({"born": day, "scanned": day[::-1]})
+        assert "4" in PairedDataset(IMAGES, PARTITIONS, {"pose": dates}).summary().split()
+
+    def test_strings_are_not_passed_on_as_labels(self):
+        with pytest.raises(PairingError, match=r"labels= cannot be made a tensor .* are factors"):
+            PairedDataset(IMAGES, PARTITIONS, {"pose": np.arange(N) % 3}, labels=["a"] * N)
+
+    def test_labels_to_pass_on_are_in_the_order_of_the_data(self):
+        table, numbers = pd.DataFrame(IMAGES.reshape(N, -1)), pd.Series(np.arange(N) % 3)
+        given = table, PARTITIONS, {"pose": numbers}
+        assert PairedDataset(*given, labels=numbers, seed=0)[5].labels == numbers[5]
+        with pytest.raises(PairingError, match="of 'labels=' have the index of the data in ano"):
+            PairedDataset(*given, labels=numbers[::-1])
+
     def test_numbers_of_numpy_are_weights_and_tolerances(self):
         weights, tolerance = {"pose": np.float32(2)}, {"pose": np.int64(1)}
         angles = np.arange(N) * 0.5
@@ -807,15 +823,23 @@ class TestSummary:
         dataset = PairedDataset(IMAGES, PARTITIONS, {"pose": labels}, unknown=["", "nan"])
         assert "look missing" not in dataset.summary()
 
-    def test_minus_one_before_other_numbers_looks_missing(self):
-        labels = np.arange(N) % 4 - 1
+    @pytest.mark.parametrize("label", ["Unknown", " NONE", "n/a", "NaT", "?"])
+    def test_words_for_missing_are_known_in_any_case(self, label):
+        labels = [label, label, *("abc"[i % 3] for i in range(N - 2))]
+        with pytest.warns(UserWarning, match=re.escape(f"look missing: [{label!r}]; see unknown")):
+            PairedDataset(IMAGES, PARTITIONS, {"pose": labels})
+
+    @pytest.mark.parametrize("dtype", ["int64", "float32", "float64", "str"])
+    def test_minus_one_before_other_numbers_looks_missing(self, dtype):
+        labels = (np.arange(N) % 4 - 1).astype(dtype)
         with pytest.warns(UserWarning, match=r"of 'pose' that look missing: \[-1\]; see unknown="):
             PairedDataset(IMAGES, PARTITIONS, {"pose": labels})
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             PairedDataset(IMAGES, PARTITIONS, {"pose": labels}, unknown=-1)
-            for signs in (labels.clip(max=1), labels - 1, labels.astype(float)):
-                PairedDataset(IMAGES, PARTITIONS, {"pose": signs})
+            numbers = labels.astype(np.float64)
+            for signs in (numbers.clip(max=1), numbers - 1, numbers / 2):
+                PairedDataset(IMAGES, PARTITIONS, {"pose": signs.astype(dtype)})
 
     def test_rows_of_zeros_in_one_hot_labels_look_missing(self):
         labels = pd.get_dummies(pd.Series(["a", "b", None, "b"] * (N // 4)))

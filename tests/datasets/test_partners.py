@@ -2,10 +2,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
+from pythae_gated import PairedDataset
 from pythae_gated.datasets.labels import encode_labels, read_labels
 from pythae_gated.datasets.partners import Edges, Groups, Neighbours, draw_pairs
 
@@ -141,6 +143,20 @@ def test_labels_at_just_the_tolerance_are_near():
     assert Neighbours(values, 0.1).has_partner.all()
     far = 1e9 + np.arange(11) / 10
     assert Neighbours(far, 0.1).has_partner.all()
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
+def test_the_tolerance_allows_for_the_rounding_of_the_labels(kind):
+    position = np.arange(32, dtype=np.float32).repeat(2)
+    labels = {"pose": kind(position / np.float32(31))}
+    images = np.zeros((64, 1, 2, 2), dtype=np.float32)
+    for part in (slice(None), slice(20, 40)):
+        pairs = PairedDataset(images, {"pose": 2}, labels, tolerance={"pose": 1 / 31})
+        found = pairs.split(np.arange(64)[part])._candidates["pose"]
+        items = np.arange(len(images[part])).repeat(200)
+        apart = np.abs(items // 2 - found.partners(items, np.random.default_rng(0)) // 2)
+        assert apart.max() == 1
+        assert set(items[apart == 1] // 2) == set(items // 2)
 
 
 def test_a_tiny_tolerance_over_a_wide_range():

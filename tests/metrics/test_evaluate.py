@@ -11,6 +11,7 @@ from pythae.models.base.base_utils import ModelOutput
 from pythae.models.nn import BaseDecoder, BaseEncoder
 from torch import nn
 
+from pythae_gated.datasets.images import open_images
 from pythae_gated.errors import PartitionError
 from pythae_gated.metrics import (
     Evaluation,
@@ -610,6 +611,29 @@ class TestTestedImages:
                 labels,
                 test=(table[:9], {"yaw": labels["yaw"][8::-1], "person": labels["person"][:9]}),
             )
+
+    def test_groups_in_the_order_of_the_data(self, model, data):
+        table, labels = pd.DataFrame(data[0].reshape(800, -1)), pd.DataFrame(data[1])
+        group = pd.Series(np.arange(800) // 4)
+        match = "labels of 'groups' have the index of the data in another order"
+        with pytest.raises(ValueError, match=match):
+            evaluate(model, table, labels, groups=group[::-1])
+        test = table[:80], labels[:80]
+        evaluate(model, table, labels, test=test, groups=group[:80])
+        with pytest.raises(ValueError, match=match):
+            evaluate(model, table, labels, test=test, groups=group[79::-1])
+
+    def test_opened_data_frames_are_checked_as_well(self, model, data):
+        """The callback and the report open the data once."""
+        table = pd.DataFrame(data[0].reshape(800, -1), columns=list("abcd"))
+        labels, opened = pd.DataFrame(data[1]), open_images(table)
+        evaluate(model, opened, labels)
+        with pytest.raises(ValueError, match="index of the data in another order"):
+            evaluate(model, opened, labels[::-1])
+        with pytest.raises(ValueError, match="index of the data in another order"):
+            evaluate(model, opened.subset(np.arange(80)), labels[79::-1])
+        with pytest.raises(ValueError, match="column 0 is 'd' in place of 'a'"):
+            evaluate(model, opened, labels, test=(open_images(table[list("dcba")]), labels))
         other = labels[::-1].set_index(np.arange(800) + 5)  # not the names of these rows
         assert evaluate(model, table, other).factors == ("yaw", "person")
 

@@ -156,6 +156,20 @@ def test_a_finer_factor_determines_a_coarser_one(fine, coarse, expected):
     assert a.determines(b) is expected
 
 
+def test_the_values_of_a_factor_are_numbered_once(monkeypatch):
+    """Strings are sorted slowly, and each factor is compared with all others."""
+    table = {str(k): (MOUSE % (k + 2)).astype(str) for k in range(5)}
+    read, sorted_strings = as_factors(table, len(MOUSE)), []
+
+    def unique(values, unique=np.unique, **kwargs):
+        sorted_strings.append(values.dtype.kind == "U")
+        return unique(values, **kwargs)
+
+    monkeypatch.setattr(np, "unique", unique)
+    assert any(a.determines(b) for a in read for b in read if a is not b)
+    assert sum(sorted_strings) == len(table)
+
+
 def test_crossed_factors_do_not_determine_each_other():
     rng = np.random.default_rng(0)
     digits, speakers = as_factors(rng.integers(0, [10, 60], (400, 2)), 400)

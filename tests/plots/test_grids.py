@@ -157,6 +157,18 @@ def test_reconstructions_below_their_originals(model):
     np.testing.assert_allclose(grid[1], x / 255, rtol=1e-6)
 
 
+@pytest.mark.parametrize("n", [1, 3, 4])
+def test_images_without_a_channel_are_grey(n):
+    """Three or one of them are not the channels of one image."""
+    model = make_pixel_vae(input_dim=(2, 2))
+    x, rows = images(n)[:, 0], images(2, seed=1)[:, 0]
+    assert swap_grid(model, rows, x, "pose", partitions=SIZES).shape == (2, n, 1, 2, 2)
+    assert variations(model, x, "pose", n=n, partitions=SIZES).shape == (n, n, 1, 2, 2)
+    assert traversals(model, x[:1], steps=n + 1).shape == (4, n + 1, 1, 2, 2)
+    grid = reconstructions(model, x)
+    np.testing.assert_allclose(grid, np.stack([x, x])[:, :, None], rtol=1e-6)
+
+
 class TestTables:
     """A VAE of rows of four values, which are its codes."""
 

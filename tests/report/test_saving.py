@@ -5,6 +5,7 @@ import sys
 
 import imageio.v3 as imageio
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from pythae.models import AE, AEConfig
@@ -138,6 +139,26 @@ class TestModels:
         assert "one bar per column" in page.text
         assert "images" not in page.text
         assert imageio.imread(tmp_path / "reconstructions.png").shape == (2 * 96 + 2, 8 * 98 - 2)
+
+    @pytest.mark.parametrize("is_test", [False, True])
+    def test_factors_in_another_order_than_the_data_are_refused(
+        self, model, data, found, tmp_path, is_test
+    ):
+        table, factors = pd.DataFrame(data[0].reshape(80, 4)), pd.DataFrame(data[1])
+        test = (table, factors[::-1]) if is_test else None
+        given = factors if is_test else factors[::-1]
+        with pytest.raises(ValueError, match="'yaw' have the index of the data in another order"):
+            save_report(model, table, given, tmp_path, test=test, evaluation=found)
+
+    def test_images_without_a_channel_are_drawn_as_grey_images(self, data, tmp_path):
+        given = {"partitions": SIZES, "intended": {"yaw": "pose"}}
+        for name, shape in (("grey", (2, 2)), ("one", (1, 2, 2))):
+            model = make_pixel_vae(input_dim=shape, log_var=-12.0)
+            images = data[0].reshape(80, *shape)
+            page = Page(save_report(model, images, data[1], tmp_path / name, **given))
+            assert "VAE for images of 1 x 2 x 2" in page.text
+        for path in (tmp_path / "one").glob("*.png"):
+            assert (imageio.imread(path) == imageio.imread(tmp_path / "grey" / path.name)).all()
 
     def test_flattened_images_are_drawn_as_images(self, model, data, found, tmp_path):
         page = Page(

@@ -30,7 +30,8 @@ class PixelDecoder(BaseDecoder):
     def forward(self, z):
         assert not torch.is_grad_enabled()
         assert not self.training
-        x = z if len(self.input_dim) == 1 else z.reshape(-1, 1, 2, 2)
+        dimensions = len(self.input_dim)
+        x = z if dimensions == 1 else z.reshape(-1, *(1, 2, 2)[-dimensions:])
         return ModelOutput(reconstruction=x.expand(-1, *self.input_dim))
 
 
