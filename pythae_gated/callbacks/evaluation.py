@@ -71,8 +71,9 @@ class EvaluationCallback(TrainingCallback):
 
     Raises:
         TypeError: If `evaluate` has no such option.
-        ValueError: If `every` is below 1 or a factor has another length than the data. When
-            training begins: if two keys coincide, or as `evaluate` does.
+        ValueError: If `every` is below 1, or a factor has another length than the data or, in
+            pandas, another order. When training begins: if two keys coincide, or as `evaluate`
+            does.
 
     Example:
         >>> import numpy as np
