@@ -10,7 +10,8 @@ import torch
 from pythae.models import HVAE, RHVAE, VAE_IAF, PoincareVAE, VAE_LinNF
 from torch import Tensor, nn
 
-from pythae_gated.datasets.images import Images, check_columns, open_images
+from pythae_gated.datasets.frames import check_columns
+from pythae_gated.datasets.images import Images, open_images
 from pythae_gated.errors import GateError, PartitionError
 from pythae_gated.partitions import Partitions
 

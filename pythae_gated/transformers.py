@@ -13,7 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 from typing_extensions import Self
 
-from pythae_gated.datasets.images import Images, check_columns, open_images
+from pythae_gated.datasets.frames import check_columns
+from pythae_gated.datasets.images import Images, open_images
 from pythae_gated.inference import posterior, resolve_partitions, sample_posterior
 from pythae_gated.partitions import Partitions
 

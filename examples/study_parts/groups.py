@@ -1,6 +1,6 @@
 """The results of the study, grouped by table row."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
 from typing import Any, TypeAlias
@@ -100,12 +100,14 @@ def factors_at(lines: Sequence[Line], place: str, codes: str = "sample") -> dict
     return {factor: float(np.mean(values)) for factor, values in found.items()}
 
 
-def with_seeds_of(groups: Groups, others: Groups) -> Groups:
-    """The lines whose seeds are those of other groups, which they are compared with."""
-    seeds = {line["run"]["seed"] for lines in others.values() for line in lines}
+def counterparts(groups: Groups, part: Groups, schemes: Collection[str]) -> Groups:
+    """The beta-VAEs of the main part on the data sets and seeds of another part."""
+    names = {run.data for run in part}
+    seeds = {line["run"]["seed"] for lines in part.values() for line in lines}
     return {
         run: [line for line in lines if line["run"]["seed"] in seeds]
-        for run, lines in groups.items()
+        for run, lines in of_part(groups, "main", backbone="beta").items()
+        if run.data in names and run.scheme in schemes
     }
 
 

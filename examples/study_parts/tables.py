@@ -17,6 +17,7 @@ from study_parts.groups import (
     Line,
     column,
     competitors,
+    counterparts,
     factors_at,
     group,
     interval,
@@ -25,7 +26,6 @@ from study_parts.groups import (
     order,
     pair_by_seed,
     relative_error,
-    with_seeds_of,
 )
 from study_parts.runs import Run
 
@@ -177,13 +177,7 @@ def label_table(groups: Groups) -> str:
     """Few labels, and wrong labels, on the same seeds."""
     rows = [["data", "labels", "model", "runs", *SCORES, "own", "elsewhere"]]
     parts = of_part(groups, "labels")
-    names = {run.data for run in parts}
-    plain = {
-        run: lines
-        for run, lines in of_part(groups, "main", scheme="gated", backbone="beta").items()
-        if run.data in names
-    }
-    shown = with_seeds_of(plain, parts) | parts
+    shown = counterparts(groups, parts, ["gated"]) | parts
     for run, lines in sorted(shown.items(), key=lambda each: _by_labels(each[0])):
         share = f"{run.share:.0%} labelled" if run.share < 1 else f"{run.wrong:.0%} wrong"
         cells = [scores(lines, place) for place in ("own", "elsewhere")]
@@ -241,14 +235,9 @@ def step_table(groups: Groups) -> str:
         "error",
     ]]  # fmt: skip
     parts = of_part(groups, "steps")
-    shown = {(run.data, run.scheme) for run in parts}
-    whole = {
-        run: lines
-        for run, lines in of_part(groups, "main", backbone="beta").items()
-        if (run.data, run.scheme) in shown
-    }
+    whole = counterparts(groups, parts, {run.scheme for run in parts})
     for run, lines in sorted(
-        (parts | with_seeds_of(whole, parts)).items(),
+        (parts | whole).items(),
         key=lambda each: (NAMES.index(each[0].data), list(SCHEMES).index(each[0].scheme),
                           each[0].steps),
     ):  # fmt: skip
@@ -268,13 +257,7 @@ def hsic_table(groups: Groups) -> str:
     shown = SCORES[3:]
     rows = [["data: factors", "model", "runs", "own", "rest", *shown, "error relative to ungated"]]
     parts = of_part(groups, "hsic")
-    names = {run.data for run in parts}
-    plain = {
-        run: lines
-        for run, lines in of_part(groups, "main", backbone="beta").items()
-        if run.data in names and run.scheme in ("ungated", "gated")
-    }
-    parts |= with_seeds_of(plain, parts)
+    parts |= counterparts(groups, parts, ["ungated", "gated"])
     ungated = {run.data: lines for run, lines in parts.items() if run.scheme == "ungated"}
     for run, lines in sorted(parts.items(), key=lambda each: order(each[1][0])[:3]):
         cells = [scores(lines, place) for place in ("own", "rest")]

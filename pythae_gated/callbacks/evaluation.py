@@ -15,7 +15,8 @@ from pythae.trainers import BaseTrainerConfig
 from pythae.trainers.training_callbacks import TrainingCallback
 
 from pythae_gated.callbacks.trainer import check_epochs, is_main_process, unwrap
-from pythae_gated.datasets.images import Images, check_index, open_images
+from pythae_gated.datasets.frames import check_index
+from pythae_gated.datasets.images import Images, open_images
 from pythae_gated.metrics import Evaluation, evaluate
 from pythae_gated.metrics.factors import Factors, as_columns
 
@@ -95,7 +96,7 @@ class EvaluationCallback(TrainingCallback):
         check_epochs("every", every)
         signature(evaluate).bind(None, data, factors, **options)
         self.data = open_images(data)  # checked once, not at each evaluation
-        check_index(self.data, factors)
+        check_index(self.data.index, factors)
         self.factors = as_columns(factors, len(self.data))
         self.every = every
         self.path = path

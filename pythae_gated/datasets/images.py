@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
-from itertools import zip_longest
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Subset, TensorDataset
+
+from pythae_gated.datasets.frames import from_pandas
 
 Images: TypeAlias = Any  # of any kind that `open_images` reads
 
@@ -80,47 +81,9 @@ def open_images(data: Any, image_key: Any = None) -> "ImageReader":
         data = data.tensors[0]
     if not hasattr(data, "iloc"):
         return ImageReader(data, image_key)
-    reader = ImageReader(_from_pandas(data), image_key)
+    reader = ImageReader(from_pandas(data), image_key)
     reader.index, reader.columns = data.index, getattr(data, "columns", None)
     return reader
-
-
-def check_columns(expected: Any, data: Images) -> None:
-    """Refuse a data frame whose columns differ from those of an earlier one, or their order.
-
-    Raises:
-        ValueError: With the first columns that differ.
-    """
-    given = getattr(data, "columns", None)
-    if expected is None or given is None:
-        return
-    for place, (new, old) in enumerate(zip_longest(given, expected, fillvalue="none")):
-        if new != old:
-            raise ValueError(
-                f"column {place} is {new!r} in place of {old!r}: give the same columns in the "
-                "same order"
-            )
-
-
-def check_index(images: "ImageReader", labels: Any) -> None:
-    """Refuse labels whose rows have the names of the data's, in pandas, but in another order.
-
-    Args:
-        images: Images; checked if they were read from a data frame.
-        labels: Name -> labels, or a data frame; others are not checked.
-
-    Raises:
-        ValueError: With the name of the labels.
-    """
-    if images.index is None or not hasattr(labels, "items"):
-        return
-    for name, column in labels.items():
-        index = column.index if hasattr(column, "iloc") else images.index
-        if not index.equals(images.index) and set(index) == set(images.index):
-            raise ValueError(
-                f"labels of {name!r} have the index of the data in another order, but rows are "
-                "matched by position: use labels.loc[data.index]"
-            )
 
 
 def read_all(data: Images) -> Tensor:  # (N, *input_dim)
@@ -262,21 +225,6 @@ def _check_type(data: Any) -> None:
         raise ValueError(f"data is a {name} of shape {shape}: expected (N, *input_dim), N > 0")
     if np.ma.is_masked(data):
         raise ValueError("data has masked pixels: replace them, as in data.filled(0)")
-
-
-def _from_pandas(data: Any) -> Any:
-    """A data frame of numbers as an array, a series of images as a list."""
-    if data.ndim == 1 and data.dtype == object:
-        return data.tolist()
-    is_uint8 = {str(each).lower() for each in np.atleast_1d(data.dtypes)} == {"uint8"}
-    kind = {"dtype": np.uint8} if is_uint8 else {"dtype": np.float32, "na_value": np.nan}
-    try:
-        return data.to_numpy(**kind)
-    except ValueError as error:
-        raise ValueError(
-            f"the data frame has columns that are not numbers ({error}): select those of the "
-            "data, or the column of images, as in data['image']"
-        ) from error
 
 
 def _as_pixels(image: Any) -> Any:

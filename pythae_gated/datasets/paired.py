@@ -13,7 +13,8 @@ from torch.utils.data import Dataset
 
 from pythae_gated.datasets import arguments
 from pythae_gated.datasets.batch import Batch, Row, augment
-from pythae_gated.datasets.images import BETA_RULE, check_index, mean_and_beta, open_images
+from pythae_gated.datasets.frames import check_index
+from pythae_gated.datasets.images import BETA_RULE, mean_and_beta, open_images
 from pythae_gated.datasets.partners import Candidates, Indices, draw_pairs
 from pythae_gated.errors import PairingError
 from pythae_gated.partitions import SELF, Partitions
@@ -107,7 +108,7 @@ class PairedDataset(Dataset[DatasetOutput]):
         tolerance = arguments.as_mapping(tolerance, "tolerance")
         try:
             self.images = open_images(data, image_key)
-            check_index(self.images, {**factors, "labels=": labels})
+            check_index(self.images.index, {**factors, "labels=": labels})
             candidates = arguments.make_candidates(
                 len(self), factors, pairs, tolerance, unknown, balanced
             )

@@ -1,0 +1,63 @@
+"""Data frames and series of pandas as images; columns and rows that must match theirs."""
+
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+
+
+def from_pandas(data: Any) -> Any:
+    """A data frame of numbers as an array, a series of images as a list.
+
+    Raises:
+        ValueError: If other columns than numbers are in the data frame.
+    """
+    if data.ndim == 1 and data.dtype == object:
+        return data.tolist()
+    is_uint8 = {str(each).lower() for each in np.atleast_1d(data.dtypes)} == {"uint8"}
+    kind = {"dtype": np.uint8} if is_uint8 else {"dtype": np.float32, "na_value": np.nan}
+    try:
+        return data.to_numpy(**kind)
+    except ValueError as error:
+        raise ValueError(
+            f"the data frame has columns that are not numbers ({error}): select those of the "
+            "data, or the column of images, as in data['image']"
+        ) from error
+
+
+def check_columns(expected: Any, data: Any) -> None:
+    """Refuse a data frame whose columns differ from those of an earlier one, or their order.
+
+    Raises:
+        ValueError: With the first columns that differ.
+    """
+    given = getattr(data, "columns", None)
+    if expected is None or given is None:
+        return
+    for place, (new, old) in enumerate(zip_longest(given, expected, fillvalue="none")):
+        if new != old:
+            raise ValueError(
+                f"column {place} is {new!r} in place of {old!r}: give the same columns in the "
+                "same order"
+            )
+
+
+def check_index(expected: Any, labels: Any) -> None:
+    """Refuse labels whose rows have the names of the data's, in pandas, but in another order.
+
+    Args:
+        expected: The index of the data, if it is a data frame, else None.
+        labels: Name -> labels, or a data frame; others are not checked.
+
+    Raises:
+        ValueError: With the name of the labels.
+    """
+    if expected is None or not hasattr(labels, "items"):
+        return
+    for name, column in labels.items():
+        index = column.index if hasattr(column, "iloc") else expected
+        if not index.equals(expected) and set(index) == set(expected):
+            raise ValueError(
+                f"labels of {name!r} have the index of the data in another order, but rows are "
+                "matched by position: use labels.loc[data.index]"
+            )
