@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 from numbers import Integral
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -99,6 +100,10 @@ class Partitions:
                 f"the partitions {self.sizes} sum to {self.latent_dim}; {owner} {latent_dim} "
                 "latent dimensions"
             )
+
+    def to(self, *args: Any, **kwargs: Any) -> "Partitions":
+        """Itself: partitions have no device. For loops that move each value of a batch."""
+        return self
 
     def expand(self, gate: Tensor) -> Tensor:  # (B, K) -> (B, L)
         """Repeat the value of each partition for each of its latent dimensions.

@@ -11,6 +11,8 @@ from pythae.config import BaseConfig
 from pythae.models.auto_model import AutoConfig, AutoModel
 from pythae.models.base import BaseAE, base_model
 
+from pythae_gated import networks
+
 _registered: dict[str, tuple[type, type]] = {}  # name of the config -> its class, model class
 
 
@@ -74,7 +76,8 @@ class HubCardMixin:
         super().save(dir_path)  # type: ignore[misc]
         for name in ("encoder", "decoder"):
             path, network = Path(dir_path, f"{name}.pkl"), getattr(self, name)
-            if path.exists() and type(network).__module__ == "pythae_gated.networks":
+            of_ours = getattr(networks, type(network).__name__, None)
+            if path.exists() and type(network) is of_ours:
                 # Pythae's file has a copy of the class, whose instances cannot be pickled again.
                 path.write_bytes(pickle.dumps(network))
         path = Path(dir_path, "environment.json")

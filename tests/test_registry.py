@@ -78,6 +78,22 @@ def test_a_model_that_a_new_process_has_loaded_can_be_pickled(tmp_path):
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_a_loaded_parent_that_becomes_gated_can_be_saved(tmp_path):
+    """Pythae's file has a copy of the networks' class, which is not that of the module."""
+    networks = MLPEncoder((5,), 3), MLPDecoder((5,), 3)
+    BetaVAE(BetaVAEConfig(input_dim=(5,), latent_dim=3), *networks).save(str(tmp_path / "parent"))
+    code = (
+        "import pythae_gated; from pythae.models import AutoModel; "
+        f"parent = AutoModel.load_from_folder({str(tmp_path / 'parent')!r}); "
+        "gated = pythae_gated.GatedBetaVAE.from_parent(parent); "
+        f"gated.save({str(tmp_path / 'gated')!r})"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    again, x = AutoModel.load_from_folder(str(tmp_path / "gated")), torch.rand(4, 5)
+    assert type(again) is GatedBetaVAE
+    assert torch.equal(again.encoder(x).embedding, networks[0](x).embedding)
+
+
 def test_pythaes_own_models_load_as_before(tmp_path):
     BetaVAE(BetaVAEConfig(input_dim=(1, 4, 4), beta=3.0)).save(str(tmp_path))
     assert type(AutoModel.load_from_folder(str(tmp_path))) is BetaVAE

@@ -27,7 +27,13 @@ SCHEMES: dict[str, dict[str, Any]] = {
     "robust": {"robust_pairs": True},
     "no hsic": {"rest_hsic": 0.0, "swap_consistency": 2.0},
     "hsic 20": {"rest_hsic": 20.0},
-    "0.1": {"agreement": 0.0, "labelled_kl": 1.0, "swap_consistency": 0.0, "rest_hsic": 0.0},
+    "0.1": {
+        "agreement": 0.0,
+        "labelled_kl": 1.0,
+        "kl_ratio": 1.0,
+        "swap_consistency": 0.0,
+        "rest_hsic": 0.0,
+    },
     **{name: {"closed_partitions": "input"} for name in ("input", *READINGS)},
 }
 
@@ -51,6 +57,8 @@ class NoisyDIPVAE(_PixelNoise, DIPVAE):
 
 class GatedNoisyDIPVAE(_PixelNoise, GatedDIPVAE):
     """Gated DIP-VAE with a pixel noise variance."""
+
+    kl_weight = 1.0
 
 
 BACKBONES: dict[str, dict[str, Any]] = {

@@ -31,8 +31,8 @@ class EvaluationCallback(TrainingCallback):
 
     Evaluates the current weights (not Pythae's best checkpoint) every `every` epochs and after
     the last one, and once before the first, as epoch 0: the scores of the untrained model, where
-    a wrong argument stops the run before it has cost anything. Training is not changed by a bit.
-    The results go
+    a wrong argument stops the run before it has cost anything. Training is not changed by a bit,
+    unless reading the images draws from the generators of NumPy or Python. The results go
 
     - into the logs of the callbacks that come *after* this one in the list, such as Pythae's
       `WandbCallback`, `MLFlowCallback` and `CometCallback` (except epoch 0),
@@ -65,6 +65,8 @@ class EvaluationCallback(TrainingCallback):
         every: Epochs between evaluations.
         path: The file, whose folder is created. None: `evaluation.jsonl` in the config's
             `output_dir`.
+        prefix: What the keys begin with; a second callback, such as for test images, needs
+            another one.
         **options: Arguments of `evaluate`, such as `partitions`, `intended` and `test`.
 
     Attributes:
@@ -74,7 +76,7 @@ class EvaluationCallback(TrainingCallback):
         TypeError: If `evaluate` has no such option.
         ValueError: If `every` is below 1, or a factor has another length than the data or, in
             pandas, another order. When training begins: if two keys coincide, or as `evaluate`
-            does.
+            does. In the first evaluation: if another callback has logged one of the keys.
 
     Example:
         >>> import numpy as np
@@ -91,6 +93,7 @@ class EvaluationCallback(TrainingCallback):
         *,
         every: int = 1,
         path: str | Path | None = None,
+        prefix: str = "eval",
         **options: Any,
     ) -> None:
         check_epochs("every", every)
@@ -99,7 +102,7 @@ class EvaluationCallback(TrainingCallback):
         check_index(self.data.index, factors)
         self.factors = as_columns(factors, len(self.data))
         self.every = every
-        self.path = path
+        self.path, self.prefix = path, prefix
         self.options = options
         self.evaluations: dict[int, Evaluation] = {}
         self._run = ""
@@ -125,16 +128,19 @@ class EvaluationCallback(TrainingCallback):
     ) -> None:
         found = evaluate(unwrap(kwargs["model"]), self.data, self.factors, **self.options)
         self.evaluations[epoch] = found
-        figures = _figures(found)
+        figures = _figures(found, self.prefix)
+        for key in figures.keys() & logs.keys():
+            raise ValueError(f"{key!r} is logged by another callback: give this one a prefix=")
         logs.update(figures)  # in place: later callbacks get this dict
         path = self.path or Path(training_config.output_dir) / "evaluation.jsonl"
         _append(Path(path), {"run": self._run, "epoch": epoch, **logs})
-        shown = [f"{n} {figures['eval_' + n]:.2f}" for n in _SHOWN if "eval_" + n in figures]
+        keys = {name: f"{self.prefix}_{name}" for name in _SHOWN}
+        shown = [f"{name} {figures[key]:.2f}" for name, key in keys.items() if key in figures]
         logger = kwargs.get("logger") or logging.getLogger(__name__)
         logger.info("Epoch %d: %s", epoch, ", ".join(shown))
 
 
-def _figures(found: Evaluation) -> dict[str, float]:
+def _figures(found: Evaluation, prefix: str) -> dict[str, float]:
     """The evaluation as a flat mapping, with the prefix that Pythae's callbacks expect.
 
     Raises:
@@ -157,7 +163,7 @@ def _figures(found: Evaluation) -> dict[str, float]:
             figures += [(f"{kind}_{name}_{factor}", value) for factor, value in row.items()]
     flat: dict[str, float] = {}
     for name, value in figures:
-        key = "eval_" + _NOT_IN_MLFLOW.sub("_", name)
+        key = _NOT_IN_MLFLOW.sub("_", f"{prefix}_{name}")
         if key in flat:
             raise ValueError(f"two results have the key {key!r}; rename a factor or partition")
         flat[key] = value

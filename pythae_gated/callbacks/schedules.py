@@ -155,6 +155,7 @@ class GatedSchedule(TrainingCallback):
         self._watch = ExitStack()  # removes the hook that looks for optimizers
         self._hooks = ExitStack()  # removes those of the optimizers found
         self._rates: dict[Optimizer, list[float]] = {}  # of their groups
+        self._depth = 0  # of nested steps, as where an optimizer wraps another
 
     def on_train_begin(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
         """Refuse a model that is not gated, or whose decoder is frozen."""
@@ -197,7 +198,7 @@ class GatedSchedule(TrainingCallback):
     def _stop(self) -> None:
         self._watch.close()
         self._hooks.close()
-        self._rates = {}
+        self._rates, self._depth = {}, 0
 
     def _set_step(self, step: int) -> None:
         self._step = step
@@ -221,6 +222,9 @@ class GatedSchedule(TrainingCallback):
             self._hooks.callback(optimizer.register_step_post_hook(self._after_step).remove)
 
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        self._depth += 1
+        if self._depth > 1:
+            return
         self._rates[optimizer] = [group["lr"] for group in optimizer.param_groups]
         for group in optimizer.param_groups:
             group["lr"] = group["lr"] * self._learning_rate()
@@ -232,8 +236,10 @@ class GatedSchedule(TrainingCallback):
                     parameter.grad = None  # zeros would not stop Adam's momentum
 
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        for group, rate in zip(optimizer.param_groups, self._rates[optimizer], strict=True):
-            group["lr"] = rate
+        self._depth -= 1
+        if self._depth == 0:
+            for group, rate in zip(optimizer.param_groups, self._rates[optimizer], strict=True):
+                group["lr"] = rate
 
 
 def _beta_of(model: nn.Module) -> float:

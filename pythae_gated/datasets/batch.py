@@ -37,6 +37,8 @@ class Batch(Sequence[Row]):
 def _collate(batch: Sequence[Row], *, collate_fn_map: Any = None) -> dict[str, Any]:
     if isinstance(batch, Batch):
         return batch.columns
+    if any(row.keys() != batch[0].keys() for row in batch):
+        raise PairingError("a batch mixes datasets with and without labels=: give it to all")
     return {key: default_collate([row[key] for row in batch]) for key in batch[0]}
 
 

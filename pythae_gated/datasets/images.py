@@ -133,7 +133,7 @@ class ImageReader:
     columns: Any = None
 
     def __init__(self, data: Any, image_key: Any = None) -> None:
-        _check_type(data)
+        _check_type(data, image_key is not None)
         self.data, self._key = data, image_key
         self._items: NDArray[Any] = np.arange(len(data))
         self._is_finite = False
@@ -209,10 +209,11 @@ class ImageReader:
             self.data = self.data()
 
 
-def _check_type(data: Any) -> None:
+def _check_type(data: Any, has_key: bool) -> None:
     name = type(data).__name__
     for method, kind in {"toarray": "sparse ", "to_dense": "sparse ", "to_pandas": ""}.items():
-        if hasattr(data, method) and getattr(data, "layout", None) != torch.strided:
+        has_method = hasattr(data, method) and getattr(data, "layout", None) != torch.strided
+        if has_method and not has_key:  # with a key, a dataset that could be a table, too
             raise ValueError(f"data is a {kind}{name}: give data.{method}()")
     needed = hasattr(data, "__getitem__") and hasattr(data, "__len__")
     if isinstance(data, (str, bytes, Mapping)) or not needed:

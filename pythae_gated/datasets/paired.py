@@ -62,7 +62,7 @@ class PairedDataset(Dataset[DatasetOutput]):
             the data of a batch and once for its targets. With a seed it is called for each image,
             with torch's generator seeded.
         seed: None: new pairs at each access, from torch's global generator. An int, for
-            evaluation: item i is always the same pair, of image i.
+            evaluation: item i is always the same pair, of image i (as the data returns it).
 
     Attributes:
         images: The `ImageReader` of the images.

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pythae_gated.errors import GateError
+from pythae_gated.gating.terms import kl_weight
 from pythae_gated.partitions import Partitions
 
 
@@ -51,12 +52,24 @@ def check_pair(
 
 
 def warn_about_data(model: Any, partitions: Partitions, data: Tensor, has_pairs: bool) -> None:
-    """Warn about data without pairs, on a large scale, or that the decoder cannot reach."""
+    """Warn about data without pairs, on a large scale, or that the decoder cannot reach.
+
+    Also about a loss whose weight of the KL is not known.
+    """
     name, names = type(model).__name__, partitions.names
     if not has_pairs and len(names) > 1:
         warnings.warn(
             f"{name} trains on images without pairs, that is as the ungated model, although it "
             f"has the partitions {', '.join(names)}; pass a PairedDataset",
+            stacklevel=4,
+        )
+    author = type(model).loss_function.__module__.split(".")[0]
+    is_known = author in ("pythae", "pythae_gated") or hasattr(model, "kl_weight")
+    if has_pairs and not is_known and model.model_config.closed_partitions == "target":
+        warnings.warn(
+            f"{name} has its own loss_function, in which the KL is taken to have a weight of "
+            f"{kl_weight(model):g}; set kl_weight, a number or property of the model. If the KL's "
+            "weight is lower than that, the training can diverge",
             stacklevel=4,
         )
     if (spread := float(data.detach().float().std(correction=0))) > 20:

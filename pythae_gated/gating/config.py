@@ -3,7 +3,7 @@
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, ValidationInfo, field_validator, model_validator
 from pydantic.dataclasses import dataclass
 
 from pythae_gated.errors import PartitionError
@@ -27,8 +27,13 @@ class GatedConfigMixin:
         agreement: Weight of the mean of KL(q(z_k | x) || q(z_k | t)) and
             KL(q(z_k | t) || q(z_k | x)), where x and t are the input and the target of a pair and
             k is its open labelled partition.
-        labelled_kl: Weight of the KL to the prior in the labelled partitions. Ignored by
-            `GatedDisentangledBetaVAE`, which draws the KL towards a capacity.
+        labelled_kl: Mean weight of the KL to the prior in a labelled partition; in the rest it
+            is 1.
+        kl_ratio: Weight of the KL in the last dimension of a partition, divided by that in its
+            first. The weights form a geometric series: the first dimensions encode most, spare
+            ones little, and factors lie along dimensions (equal weights do not distinguish a code
+            from a rotated one). 1: equal weights. `GatedDisentangledBetaVAE`, which draws the KL
+            towards a capacity, ignores both.
         swap_consistency: Weight of KL(q(z_rest | x) || q(z_rest | x')), where x' is decoded from
             the rest of x and the labelled codes of other images. A lower weight reconstructs
             better, but labelled factors are predicted better from the rest.
@@ -41,16 +46,20 @@ class GatedConfigMixin:
         partition_order: Do not set it. Saved with the config to detect files whose keys a tool
             has sorted.
 
-    `agreement`, `labelled_kl`, `swap_consistency` and `rest_hsic` are multiplied by the weight of
-    the KL in the parent's loss, such as `beta` (`BetaTCVAE`: the smallest of its three; InfoVAE:
-    1 - alpha, or 0). They apply to pairs with `closed_partitions="target"`.
-    `agreement=0, labelled_kl=1, swap_consistency=0, rest_hsic=0` leaves only the parent's loss
-    (version 0.1).
+    The weights are multiplied by that of the KL in the parent's loss, such as `beta`
+    (`BetaTCVAE`: the smallest of its three; InfoVAE: 1 - alpha, or 0). They apply to pairs with
+    `closed_partitions="target"`. Only the parent's loss (version 0.1) is left by
+    `agreement=0, labelled_kl=1, kl_ratio=1, swap_consistency=0, rest_hsic=0`.
 
     Raises:
         ValidationError: (pydantic) If the partitions are inconsistent, do not sum to
             `latent_dim`, or are not in `partition_order`, a weight is negative or not finite,
-            `robust_pairs` is set for `"input"`, or there is no field of a given name.
+            `kl_ratio` is below 1, `robust_pairs` is set for `"input"`, or there is no field of a
+            given name.
+
+    Reference:
+        Non-uniform weights: Bao et al., "Regularized Linear Autoencoders Recover the Principal
+        Components, Eventually", NeurIPS 2020.
     """
 
     partitions: _Sizes | None = None
@@ -58,16 +67,20 @@ class GatedConfigMixin:
     closed_partitions: Literal["target", "input"] = "target"
     agreement: float = 1.0
     labelled_kl: float = 0.3
+    kl_ratio: float = 1.0
     swap_consistency: float = 1.0
     rest_hsic: float = 10.0
     robust_pairs: bool = False
     partition_order: list[str] | None = None
 
-    @field_validator("agreement", "labelled_kl", "swap_consistency", "rest_hsic")
+    @field_validator("agreement", "labelled_kl", "kl_ratio", "swap_consistency", "rest_hsic")
     @classmethod
-    def _check_weight(cls, weight: float) -> float:
-        if not 0 <= weight < math.inf:
-            raise ValueError(f"a weight of {weight}: expected a finite number of at least 0")
+    def _check_weight(cls, weight: float, info: ValidationInfo) -> float:
+        least = 1 if info.field_name == "kl_ratio" else 0
+        if not least <= weight < math.inf:
+            raise ValueError(
+                f"{info.field_name}={weight}: expected a finite number of at least {least}"
+            )
         return weight
 
     @model_validator(mode="before")

@@ -141,18 +141,21 @@ class TargetScheme:
         return tuple((first + second) / 2 for first, second in both)
 
     def terms(self) -> Tensor | float:
-        """What is added to the loss: agreement, labelled KL, swap consistency and HSIC."""
+        """What is added to the loss: agreement, weights of the KL, swap consistency and HSIC."""
         config, partitions = self._model.model_config, self._partitions
         if not partitions.labelled:
             return 0.0
-        labelled = torch.zeros_like(self._mu)
+        by_row = self._mu.new_zeros(len(self._mu))
         if config.agreement:
-            labelled = torch.where(self._mask, config.agreement * self._divergence, 0)
+            opened = torch.where(self._mask, self._divergence, 0)
+            opened = terms.select(opened, partitions, partitions.labelled)
+            by_row = config.agreement * opened.sum(dim=1)
+        uniform = (config.labelled_kl, config.kl_ratio) == (1, 1)
         # The weight of DisentangledBetaVAE's KL changes its sign at the capacity.
-        if config.labelled_kl != 1 and not isinstance(self._model, DisentangledBetaVAE):
+        if not uniform and not isinstance(self._model, DisentangledBetaVAE):
             kl = terms.prior_kl(self._mu, self._log_var)
-            labelled = labelled + (config.labelled_kl - 1) * kl
-        by_row = terms.select(labelled, partitions, partitions.labelled).sum(dim=1)
+            weights = terms.kl_weights(partitions, config.labelled_kl, config.kl_ratio, kl)
+            by_row = by_row + ((weights - 1) * kl).sum(dim=1)
         total = (self._weights * by_row).mean()
         if config.swap_consistency and partitions.rest and len(self._gate) > 1:
             codes = self._z, self._mu, self._log_var

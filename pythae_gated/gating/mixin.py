@@ -54,19 +54,22 @@ class GatedMixin(HubCardMixin, _Parent):
     exchanged (zero in a closed rest). In eval mode `recon_x` reconstructs the data from its own
     codes. Terms are added, multiplied by the weight w of the parent's KL, such as `beta`:
 
-        w (agreement A + (labelled_kl - 1) KL_labelled + swap_consistency S + rest_hsic H)
+        w (agreement A + sum_j (w_j - 1) KL_j + swap_consistency S + rest_hsic H)
         A = mean of KL(q(z_k | x) || q(z_k | t)) and KL(q(z_k | t) || q(z_k | x)), k open, labelled
         S = KL(q(z_rest | x) || q(z_rest | x'))
 
-    where x' is decoded, without gradient, from the rest of x and the labelled codes of other
+    where KL_j is that of dimension j to the prior, whose weights w_j follow from `labelled_kl` and
+    `kl_ratio`, x' is decoded, without gradient, from the rest of x and the labelled codes of other
     images, for the first third of the batch, and H is `pythae_gated.gating.terms.hsic`. The
-    gradients of A and KL_labelled flow through open labelled partitions only, those of S through
-    the rest of the encoding of x' only, those of H through the means of the rest only.
+    gradients of A flow through open labelled partitions only, those of KL_j through open ones,
+    those of S through the rest of the encoding of x' only, those of H through the means of the
+    rest only.
 
     The parent has a single encoder pass, a Gaussian posterior and a `loss_function`: VAE,
     BetaVAE, BetaTCVAE, DisentangledBetaVAE, INFOVAE_MMD, MSSSIM_VAE, or a subclass of these. Your
     own `loss_function` takes `recon_x` and `x` first and returns a tuple of means over the batch;
-    it may use `self.encoder` and `self.decoder`, which are not gated. If the decoder's
+    it may use `self.encoder` and `self.decoder`, which are not gated. Set `kl_weight` (a number or
+    property) to the weight of its KL, which is taken to be `beta`, or else 1. If the decoder's
     reconstructions are not on the scale of the data, such as logits, set `swap_consistency=0`. A
     loss on labels belongs in a subclass of the gated class, whose parent sees 2B rows. A forward
     does not replace the encoder, decoder or loss function of the model, so that several threads
@@ -81,7 +84,7 @@ class GatedMixin(HubCardMixin, _Parent):
     Warns:
         UserWarning: At the first training step, if the batch has no pairs although the model has
             several partitions, a standard deviation above 20, or values that the decoder's final
-            Sigmoid cannot reach.
+            Sigmoid cannot reach, or `loss_function` is your own and there is no `kl_weight`.
 
     Reference:
         Vowels, Camgoz and Bowden, Gated Variational AutoEncoders, 2019 (arXiv 1911.06443).
@@ -174,7 +177,8 @@ class GatedMixin(HubCardMixin, _Parent):
 
         Returns:
             The parent's `ModelOutput`: `loss` and its terms (means over the batch), `recon_x`
-            (B, *input_dim) and `z` (B, L), the codes of the inputs.
+            (B, *input_dim), of the targets in training mode, else of the data, and `z` (B, L),
+            the codes of the data.
         """
         target, gate, partitions = inputs.get("target"), inputs.get("gate"), self.partitions
         inference.fit_shape(inputs["data"], self.input_dim)  # only checked: networks may reshape
@@ -192,7 +196,7 @@ class GatedMixin(HubCardMixin, _Parent):
             output["loss"] = output.get("recon_loss", output["loss"])
             if kwargs.get("uses_ddp"):  # which requires a gradient of every parameter
                 output["loss"] = output["loss"] + 0 * sum(p.sum() for p in self.parameters())
-            output["recon_x"], output["z"] = output["recon_x"][:n], output["z"][:n]
+            output["recon_x"], output["z"] = output["recon_x"][-n:], output["z"][:n]
             return output
         if not has_pairs:
             if self.regularizer_scale == 1:

@@ -29,6 +29,24 @@ def prior_kl(mu: Tensor, log_var: Tensor) -> Tensor:
     return 0.5 * (log_var.exp() + mu.square() - log_var - 1)
 
 
+def kl_weights(partitions: Partitions, labelled: float, ratio: float, like: Tensor) -> Tensor:
+    """The weight of the KL in each dimension, (L,).
+
+    A geometric series in each partition, whose last weight is `ratio` times its first, and whose
+    mean is `labelled`, or 1 in the rest. Made without synchronising host and device.
+
+    Example:
+        >>> kl_weights(Partitions({"pose": 2, "sex": 1}), 0.5, 4.0, torch.zeros(3))
+        tensor([0.2000, 0.8000, 0.5000])
+    """
+    weights = []
+    for name, size in partitions.sizes.items():
+        series = ratio ** torch.linspace(0, 1, size, device=like.device, dtype=like.dtype)
+        mean = 1.0 if name in partitions.rest else labelled
+        weights.append(mean * series / series.mean())
+    return torch.cat(weights)
+
+
 def _call(network: nn.Module, rows: Tensor) -> Any:
     """A call that does not update buffers, such as the running statistics of a BatchNorm."""
     buffers = {name: value.clone() for name, value in network.named_buffers()}
@@ -37,6 +55,8 @@ def _call(network: nn.Module, rows: Tensor) -> Any:
 
 def kl_weight(model: Any) -> float:
     """The weight of the KL to the prior in the loss of a model's parent."""
+    if (given := getattr(model, "kl_weight", None)) is not None:
+        return float(given)
     if isinstance(model, BetaTCVAE):  # beta weighs one of the three terms that the KL consists of
         return float(min(model.alpha, model.beta, model.gamma))
     if isinstance(model, INFOVAE_MMD):

@@ -7,7 +7,6 @@ import torch
 from pydantic.dataclasses import dataclass
 from pythae.models import INFOVAE_MMD, VAE, INFOVAE_MMD_Config
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from pythae_gated.gating import GatedConfigMixin, GatedMixin
 
@@ -51,7 +50,7 @@ class GatedINFOVAE_MMD(GatedMixin, INFOVAE_MMD):  # noqa: N801
         base = 2.0 * self.model_config.latent_dim * self.model_config.kernel_bandwidth**2
         constants = [float(scale * base) for scale in self.scales]
         distances = _squared_distances(z1, z2)
-        return _InverseMultiquadratic.apply(distances, constants)  # type: ignore[no-untyped-call]
+        return sum(constant / (constant + distances) for constant in constants)
 
     def rbf_kernel(self, z1: Tensor, z2: Tensor) -> Tensor:  # (B, L), (B, L) -> (B, B)
         """exp(-|z1 - z2|^2 / C), C = 2 L bandwidth^2."""
@@ -77,30 +76,3 @@ def _squared_distances(z1: Tensor, z2: Tensor) -> Tensor:  # (B, L), (B, L) -> (
         a, b = a - centre, b - centre
         squares = (a**2).sum(1, keepdim=True) + (b**2).sum(1)
         return torch.addmm(squares, a, b.T, alpha=-2).clamp(min=0)
-
-
-class _InverseMultiquadratic(torch.autograd.Function):
-    """The sum of C / (C + d) over constants C, saving only d for the backward pass.
-
-    Autograd would save a (B, B) tensor per constant.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, distances: Tensor, constants: list[float]) -> Tensor:  # both (B, B)
-        ctx.save_for_backward(distances)
-        ctx.constants = constants
-        kernel, term = torch.zeros_like(distances), torch.empty_like(distances)
-        for constant in constants:
-            torch.add(distances, constant, out=term)
-            kernel.add_(term.reciprocal_(), alpha=constant)
-        return kernel
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        (distances,) = ctx.saved_tensors
-        slope, term = torch.zeros_like(distances), torch.empty_like(distances)
-        for constant in ctx.constants:
-            torch.add(distances, constant, out=term).reciprocal_()
-            slope.addcmul_(term, term, value=-constant)
-        return slope.mul_(grad), None

@@ -27,7 +27,13 @@ from pythae_gated.callbacks import GatedSchedule
 
 INPUT_DIM, LATENT_DIM = (1, 28, 28), 12
 SIZES = {"pose": 4, "expression": 4, "identity": 4}
-NO_TERMS = {"agreement": 0.0, "labelled_kl": 1.0, "swap_consistency": 0.0, "rest_hsic": 0.0}
+NO_TERMS = {
+    "agreement": 0.0,
+    "labelled_kl": 1.0,
+    "kl_ratio": 1.0,
+    "swap_consistency": 0.0,
+    "rest_hsic": 0.0,
+}
 TERMS: dict[str, dict[str, Any]] = {
     "no terms (0.1)": NO_TERMS,
     "agreement": {**NO_TERMS, "agreement": 1.0},

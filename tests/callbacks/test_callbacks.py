@@ -205,6 +205,26 @@ def test_values_that_json_lacks_are_written_as_null_or_text(tmp_path):
     assert (last["nan"], last["infinite"], last["path"]) == (None, None, str(tmp_path))
 
 
+def test_two_callbacks_have_a_prefix_each(tmp_path):
+    def evaluations(**second):
+        return [
+            EvaluationCallback(IMAGES, FACTORS, intended={"light": "view"}),
+            EvaluationCallback(IMAGES, FACTORS, codes="mean", **second),
+        ]
+
+    with pytest.raises(
+        ValueError, match=r"'eval_\w+' is logged by another .*: give this one a pre"
+    ):
+        make_trainer(make_model(), evaluations(), tmp_path, epochs=1).train()
+    path = tmp_path / "test.jsonl"
+    both = evaluations(prefix="test", path=path)
+    make_trainer(make_model(), both, tmp_path, epochs=1).train()
+    last = read(path)[-1]
+    for key, callback in zip(("eval", "test"), both, strict=True):
+        assert last[f"{key}_kl"] == float(callback.evaluations[1].kl.sum())
+    assert "test_alignment" not in last
+
+
 def test_names_become_valid_in_mlflow(tmp_path):
     callback = EvaluationCallback(IMAGES, {"größe (cm)": FACTORS["light"]})
     make_trainer(make_model(), [callback], tmp_path, epochs=1).train()

@@ -288,6 +288,44 @@ def test_the_loss_is_the_reconstructions_while_the_decoder_is_alone(name):
         outputs.append(model(inputs))
     pairs, plain, whole = outputs
     assert pairs.loss == plain.loss == whole.recon_loss < whole.loss
+    assert torch.equal(pairs.recon_x, plain.recon_x[-10:])  # of the targets, as before
+    assert torch.equal(pairs.z, plain.z[:10])
+
+
+class OwnStep(torch.optim.Adam):
+    """Its step calls that of Adam, and torch calls the hooks of both."""
+
+    def step(self, closure=None):
+        return super().step(closure)
+
+
+class Wrapper(torch.optim.Optimizer):
+    """An optimizer around another, with its groups, as Lookahead."""
+
+    def __init__(self, parameters):
+        self.inner = torch.optim.Adam(parameters)
+        super().__init__(self.inner.param_groups, {})
+        self.param_groups = self.inner.param_groups
+
+    def step(self, closure=None):
+        return self.inner.step(closure)
+
+
+@pytest.mark.parametrize("make_optimizer", [OwnStep, Wrapper])
+def test_nested_optimizers_have_the_rates_of_one(make_optimizer, model, tmp_path, monkeypatch):
+    found, start = [], 1e-3
+    for each in (torch.optim.Adam, make_optimizer):
+        rates = note_rates(monkeypatch)
+        trainer = make_trainer(model, [GatedSchedule()], tmp_path, epochs=3)
+        trainer.set_optimizer = lambda each=each, trainer=trainer: setattr(
+            trainer, "optimizer", each(trainer.model.parameters())
+        )
+        trainer.train()
+        found.append(list(rates))
+        monkeypatch.undo()
+        assert [group["lr"] for group in trainer.optimizer.param_groups] == [start]
+    assert len(found[0]) == 12
+    assert found[0] == pytest.approx(found[1])
 
 
 @pytest.mark.parametrize("name", MODELS)

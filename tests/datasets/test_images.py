@@ -121,6 +121,22 @@ class PolarsLike(list):
         return pd.DataFrame(self)
 
 
+class HuggingFaceLike(torch.utils.data.Dataset):
+    def __len__(self):
+        return N
+
+    def __getitem__(self, index):
+        return {"image": IMAGES[index], "label": index}
+
+    def to_pandas(self):
+        raise AssertionError
+
+
+def test_a_dataset_that_pandas_could_hold_is_read_by_its_items():
+    read = open_images(HuggingFaceLike(), "image").read(range(N))
+    np.testing.assert_array_equal(read, IMAGES)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "Float64"])
 def test_a_data_frame_of_numbers_is_a_table(dtype):
     table = pd.DataFrame(np.arange(2 * N).reshape(N, 2), columns=["a", "b"]).astype(dtype)

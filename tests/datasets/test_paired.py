@@ -627,6 +627,20 @@ class TestPartitionsInBatches:
         with pytest.raises(PairingError, match="a batch mixes datasets of different partitions"):
             list(DataLoader(ConcatDataset([first, second]), 2 * N))
 
+    @pytest.mark.parametrize("order", [1, -1])
+    def test_a_batch_has_labels_to_pass_on_for_all_rows_or_none(self, order):
+        both = [
+            PairedDataset(IMAGES, PARTITIONS, {"pose": POSE}, labels=of) for of in (POSE, None)
+        ]
+        with pytest.raises(PairingError, match=r"a batch mixes datasets with and without labels="):
+            list(DataLoader(ConcatDataset(both[::order]), 2 * N))
+
+    def test_each_value_of_a_batch_can_be_moved_to_a_device(self):
+        batch = next(iter(DataLoader(PairedDataset(IMAGES, PARTITIONS, {"pose": POSE}), 8)))
+        moved = {key: value.to("meta", non_blocking=True) for key, value in batch.items()}
+        assert moved["data"].is_meta
+        assert moved["partitions"] == PARTITIONS
+
 
 class TestSubclasses:
     class Brighter(PairedDataset):

@@ -6,6 +6,7 @@ from pythae.models import BetaVAE
 from torch import nn
 
 from pythae_gated import GatedBetaVAE, GatedBetaVAEConfig, GateError, Partitions
+from pythae_gated.gating.terms import kl_weight
 
 SIZES = {"pose": 2, "identity": 3}
 
@@ -105,6 +106,26 @@ def test_values_that_the_sigmoid_cannot_reach_are_warned_of_once():
     linear = make_model()
     linear.decoder.layers[-1][-1] = nn.Identity()
     assert warnings_of(linear, batch) == []
+
+
+def test_a_loss_whose_weight_of_the_kl_is_unknown_is_warned_of_once():
+    class Own(GatedBetaVAE):
+        def loss_function(self, recon_x, x, mu, log_var, z):
+            losses = super().loss_function(recon_x, x, mu, log_var, z)
+            return tuple(each / 16 for each in losses)
+
+    class Told(Own):
+        kl_weight = 0.5
+
+    model = Own(make_model().model_config)
+    (text,) = warnings_of(model, make_pairs(), make_pairs())
+    assert "Own has its own loss_function" in text
+    assert f"weight of {model.beta:g}; set kl_weight" in text
+    told = Told(model.model_config)
+    assert warnings_of(told, make_pairs()) == []
+    assert (kl_weight(model), kl_weight(told)) == (model.beta, 0.5)
+    paper = make_model(closed_partitions="input").model_config
+    assert warnings_of(Own(paper), make_pairs()) == []
 
 
 def test_values_on_a_large_scale_are_warned_of_once():

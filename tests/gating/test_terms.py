@@ -81,14 +81,24 @@ def test_agreement_of_a_self_pair_is_zero():
     assert loss_of(model, batch) == loss_of(without, batch)
 
 
-def test_the_kl_of_labelled_partitions_has_a_weight_of_its_own():
-    model, without = only(labelled_kl=0.25)
+@pytest.mark.parametrize(
+    ("options", "weights"),  # of the dimensions of partitions of 2, 1 and 3, the last is the rest
+    [
+        ({"labelled_kl": 0.25}, [0.25, 0.25, 0.25, 1, 1, 1]),
+        ({"kl_ratio": 4.0}, [0.4, 1.6, 1, 3 / 7, 6 / 7, 12 / 7]),
+        ({"labelled_kl": 0.3, "kl_ratio": 9.0}, [0.06, 0.54, 0.3, 3 / 13, 9 / 13, 27 / 13]),
+        ({"labelled_kl": 0.0, "kl_ratio": 9.0}, [0, 0, 0, 3 / 13, 9 / 13, 27 / 13]),
+    ],
+)
+def test_each_dimension_has_its_weight_of_the_kl(options, weights):
+    model, without = only(**options)
     batch = make_batch()
     images = torch.cat([batch["data"], batch["target"]])
     prior = torch.distributions.Normal(0.0, 1.0)
-    kl = torch.distributions.kl_divergence(posterior(model, images), prior)[:, : REST.start]
+    kl = torch.distributions.kl_divergence(posterior(model, images), prior)
+    expected = BETA * ((torch.tensor(weights) - 1) * kl).sum(1).mean().item()
     term = loss_of(model, batch) - loss_of(without, batch)
-    assert term.item() == pytest.approx(-0.75 * BETA * kl.sum(1).mean().item(), rel=1e-4)
+    assert term.item() == pytest.approx(expected, rel=1e-4)
 
 
 def swapped(model, batch):
@@ -306,9 +316,9 @@ def test_hsic_trains_the_means_of_the_rest_only():
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_agreement_and_the_labelled_kl_train_open_partitions_only(name):
+def test_agreement_and_the_weights_of_the_kl_train_open_partitions_only(name):
     options = {"rest": ["identity"], "swap_consistency": 0, "rest_hsic": 0}
-    options |= {"agreement": 5.0, "labelled_kl": 3.0}
+    options |= {"agreement": 5.0, "labelled_kl": 3.0, "kl_ratio": 20.0}
     batch = make_batch(torch.tensor([[True, False, False]]).expand(B, 3))
     _, grads, _ = run(make(name, **options), batch)
     for head in ("embedding", "log_var"):
@@ -333,12 +343,12 @@ def test_terms_are_weighted_like_the_parents_kl(name, options, weight):
     assert kl_weight(make(name, **options)) == weight
 
 
-def test_the_kl_of_a_capacity_is_not_weighted_by_partition():
+def test_the_kl_of_a_capacity_is_not_weighted_by_dimension():
     losses = [
-        loss_of(make("GatedDisentangledBetaVAE", labelled_kl=weight), make_batch())
-        for weight in (0.3, 1.0)
+        loss_of(make("GatedDisentangledBetaVAE", **options), make_batch())
+        for options in ({"labelled_kl": 0.3}, {"labelled_kl": 1.0}, {"kl_ratio": 4.0})
     ]
-    assert losses[0] == losses[1]
+    assert losses[0] == losses[1] == losses[2]
 
 
 def test_terms_follow_a_beta_that_changes_during_training():
@@ -353,8 +363,14 @@ def test_terms_follow_a_beta_that_changes_during_training():
 @pytest.mark.parametrize("key", ["agreement", "labelled_kl", "swap_consistency", "rest_hsic"])
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
 def test_weights_are_finite_and_not_negative(key, value):
-    with pytest.raises(ValueError, match="expected a finite number of at least 0"):
+    with pytest.raises(ValueError, match=f"{key}={value}: expected a finite number of at least 0"):
         make("GatedBetaVAE", **{key: value})
+
+
+@pytest.mark.parametrize("value", [0.9, -1.0, float("nan"), float("inf")])
+def test_the_ratio_of_the_weights_of_the_kl_is_at_least_one(value):
+    with pytest.raises(ValueError, match=f"kl_ratio={value}: expected a finite number of at lea"):
+        make("GatedBetaVAE", kl_ratio=value)
 
 
 def test_the_papers_scheme_has_no_terms():

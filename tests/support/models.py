@@ -32,6 +32,7 @@ CONFIGS = {
 FIRST_SCHEME = {  # of version 0.1
     "agreement": 0.0,
     "labelled_kl": 1.0,
+    "kl_ratio": 1.0,
     "swap_consistency": 0.0,
     "rest_hsic": 0.0,
 }
