@@ -67,7 +67,7 @@ class GatedConfigMixin:
     closed_partitions: Literal["target", "input"] = "target"
     agreement: float = 1.0
     labelled_kl: float = 0.3
-    kl_ratio: float = 10.0
+    kl_ratio: float = 1.0
     swap_consistency: float = 1.0
     rest_hsic: float = 10.0
     robust_pairs: bool = False
