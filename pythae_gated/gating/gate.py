@@ -150,11 +150,11 @@ class TargetScheme:
             opened = torch.where(self._mask, self._divergence, 0)
             opened = terms.select(opened, partitions, partitions.labelled)
             by_row = config.agreement * opened.sum(dim=1)
-        uniform = (config.labelled_kl, config.kl_ratio) == (1, 1)
         # The weight of DisentangledBetaVAE's KL changes its sign at the capacity.
-        if not uniform and not isinstance(self._model, DisentangledBetaVAE):
+        given = config.labelled_kl, config.kl_ratio
+        if given != (1, 1) and not isinstance(self._model, DisentangledBetaVAE):
             kl = terms.prior_kl(self._mu, self._log_var)
-            weights = terms.kl_weights(partitions, config.labelled_kl, config.kl_ratio, kl)
+            weights = terms.kl_weights(partitions, *given, kl.device, kl.dtype)
             by_row = by_row + ((weights - 1) * kl).sum(dim=1)
         total = (self._weights * by_row).mean()
         if config.swap_consistency and partitions.rest and len(self._gate) > 1:

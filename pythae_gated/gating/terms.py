@@ -1,5 +1,6 @@
 """Terms that are added to the parent's loss for pairs, and the weights of pairs."""
 
+import functools
 from collections.abc import Iterable
 from typing import Any
 
@@ -29,19 +30,26 @@ def prior_kl(mu: Tensor, log_var: Tensor) -> Tensor:
     return 0.5 * (log_var.exp() + mu.square() - log_var - 1)
 
 
-def kl_weights(partitions: Partitions, labelled: float, ratio: float, like: Tensor) -> Tensor:
-    """The weight of the KL in each dimension, (L,).
+@functools.lru_cache
+def kl_weights(
+    partitions: Partitions,
+    labelled: float,
+    ratio: float,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:  # (L,)
+    """The weight of the KL in each dimension.
 
     A geometric series in each partition, whose last weight is `ratio` times its first, and whose
-    mean is `labelled`, or 1 in the rest. Made without synchronising host and device.
+    mean is `labelled`, or 1 in the rest. Made once, without synchronising host and device.
 
     Example:
-        >>> kl_weights(Partitions({"pose": 2, "sex": 1}), 0.5, 4.0, torch.zeros(3))
+        >>> kl_weights(Partitions({"pose": 2, "sex": 1}), 0.5, 4.0, torch.device("cpu"))
         tensor([0.2000, 0.8000, 0.5000])
     """
     weights = []
     for name, size in partitions.sizes.items():
-        series = ratio ** torch.linspace(0, 1, size, device=like.device, dtype=like.dtype)
+        series = ratio ** torch.linspace(0, 1, size, device=device, dtype=dtype)
         mean = 1.0 if name in partitions.rest else labelled
         weights.append(mean * series / series.mean())
     return torch.cat(weights)

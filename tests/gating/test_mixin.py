@@ -88,6 +88,8 @@ def test_a_custom_loss_gets_the_rows_of_one_direction():
     seen = []
 
     class Own(GatedBetaVAE):
+        kl_weight = 1.0
+
         def loss_function(self, recon_x, x, mu, log_var, z):
             seen.append([len(t) for t in (recon_x, x, mu, log_var, z)] + [x])
             return super().loss_function(recon_x, x, mu, log_var, z)
@@ -142,6 +144,8 @@ def test_a_loss_that_was_set_on_the_instance_stays():
 @pytest.mark.parametrize("closed", ["target", "input"])
 def test_a_loss_may_encode_and_decode_again(closed):
     class Consistent(GatedBetaVAE):
+        kl_weight = 1.0
+
         def loss_function(self, recon_x, x, mu, log_var, z):
             loss, recon_loss, kld = super().loss_function(recon_x, x, mu, log_var, z)
             again = self.encoder(self.decoder(z)["reconstruction"])["embedding"]
@@ -215,7 +219,7 @@ class Counting(BetaVAE):
     It also returns an output that is not per image.
     """
 
-    steps = 0
+    steps, kl_weight = 0, 1.0
 
     def forward(self, inputs, **kwargs):
         self.steps += 1

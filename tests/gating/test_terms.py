@@ -14,6 +14,7 @@ from pythae_gated.gating.terms import (
     gaussian_kl,
     hsic,
     kl_weight,
+    kl_weights,
     scale_gradient,
     swap_divergence,
     weigh_pairs,
@@ -99,6 +100,17 @@ def test_each_dimension_has_its_weight_of_the_kl(options, weights):
     expected = BETA * ((torch.tensor(weights) - 1) * kl).sum(1).mean().item()
     term = loss_of(model, batch) - loss_of(without, batch)
     assert term.item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_model_trains_whose_first_pairs_were_seen_in_inference_mode():
+    kl_weights.cache_clear()
+    model, _ = only(kl_ratio=4.0)
+    with torch.inference_mode():
+        first = loss_of(model, make_batch())
+    again = loss_of(model, make_batch())
+    again.backward()
+    assert first.item() == again.item()
+    assert all(each.grad.isfinite().all() for each in model.parameters())
 
 
 def swapped(model, batch):
