@@ -22,6 +22,7 @@ SCHEMES = {
     "0.1": "gated, version 0.1",
     "gated": "gated",
     "robust": "gated, `robust_pairs`",
+    "kl ratio 10": "gated, `kl_ratio=10`",
     "no hsic": "gated, `rest_hsic=0`, `swap_consistency=2`",
     "hsic 20": "gated, `rest_hsic=20`",
     "group": "Group-VAE",

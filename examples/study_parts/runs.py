@@ -69,7 +69,7 @@ class Extent:
     steps: tuple[float, ...] = (1 / 6, 1 / 3)
     steps_on: tuple[str, ...] = ("faces", "photographs", "speech")
     large: bool = True
-    hsic_on: tuple[str, ...] = (*data.NAMES, data.MNIST)
+    options_on: tuple[str, ...] = (*data.NAMES, data.MNIST)
     more_hsic_on: tuple[str, ...] = ("digits", "speech", data.MNIST)  # whose rest leaks
 
 
@@ -88,7 +88,7 @@ TINY = Extent(
     steps=(0.5,),
     steps_on=("faces",),
     large=False,
-    hsic_on=("digits",),
+    options_on=("digits",),
     more_hsic_on=("digits",),
 )
 TINY_SETTINGS = Settings(steps=4, images=64, epochs=2, n_faces=400, n_fit=128)
@@ -149,12 +149,12 @@ def main_runs(extent: Extent) -> Iterable[Run]:
                 yield Run("labels", "faces", "gated", share=share, seed=seed)
             for reading in extent.readings:
                 yield Run("input", "faces", reading, seed=seed)
-            for name in extent.hsic_on:
+            for name in extent.options_on:
                 compared = () if name in extent.names else ("gated", "ungated")
-                for scheme in ("no hsic", *compared):
-                    yield Run("hsic", name, scheme, seed=seed)
+                for scheme in ("kl ratio 10", "no hsic", *compared):
+                    yield Run("options", name, scheme, seed=seed)
             for name in extent.more_hsic_on:
-                yield Run("hsic", name, "hsic 20", seed=seed)
+                yield Run("options", name, "hsic 20", seed=seed)
             for name in extent.steps_on:
                 for steps in extent.steps:
                     for scheme in ("gated", "ungated", "0.1"):

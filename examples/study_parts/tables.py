@@ -252,11 +252,11 @@ def step_table(groups: Groups) -> str:
     return as_markdown(rows)
 
 
-def hsic_table(groups: Groups) -> str:
-    """HSIC: scores from both partitions, leakage and error, on the same seeds."""
-    shown = SCORES[3:]
+def options_table(groups: Groups) -> str:
+    """Options of the config: scores from both partitions, D, C, leakage and error, same seeds."""
+    shown = [name for name in SCORES if name != "I"]
     rows = [["data: factors", "model", "runs", "own", "rest", *shown, "error relative to ungated"]]
-    parts = of_part(groups, "hsic")
+    parts = of_part(groups, "options")
     parts |= counterparts(groups, parts, ["ungated", "gated"])
     ungated = {run.data: lines for run, lines in parts.items() if run.scheme == "ungated"}
     for run, lines in sorted(parts.items(), key=lambda each: order(each[1][0])[:3]):
@@ -288,6 +288,6 @@ TABLES: dict[str, Callable[[Groups], str]] = {
     "unseen": unseen_table,
     "input": input_table,
     "steps": step_table,
-    "hsic": hsic_table,
+    "options": options_table,
     "grid": grid_table,
 }

@@ -136,7 +136,7 @@ def test_gains_are_differences_of_models_of_one_seed():
     [
         ("labels", {"wrong": 0.2}, tables.label_table, ["0.25", "0.80"]),
         ("steps", {"steps": 0.5}, tables.step_table, ["0.80", "0.25"]),
-        ("hsic", {"scheme": "no hsic"}, tables.hsic_table, ["0.25", "0.80"]),
+        ("options", {"scheme": "no hsic"}, tables.options_table, ["0.25", "0.80"]),
     ],
 )
 def test_tables_compare_models_of_the_same_seeds(part, change, table, shown):
@@ -229,7 +229,7 @@ def test_the_plan_contains_each_run_once():
     count = Counter(run.part for run in runs)
     assert count["main"] == (5 + 2) * (2 * 5 + 2 * 3) + 5 * 2
     assert (count["input"], count["large"]) == (5 * 3, 3 * 2)
-    assert count["hsic"] == (6 + 3 + 2) * 3
+    assert count["options"] == (2 * 6 + 3 + 2) * 3
     assert not {run.seed for run in runs if run.part == "grid"} & set(WHOLE.seeds)
 
 
