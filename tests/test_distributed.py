@@ -8,11 +8,21 @@ import torch.multiprocessing
 
 from tests.support import distributed
 
+CASES = ("target", 0.0), ("input", 0.0), ("target", 1.0)  # the scheme, the weight of its terms
 
-@pytest.mark.parametrize("closed", ["target", "input"])
-def test_two_processes_equal_one_on_the_joined_batch(closed, tmp_path):
-    (first, gates), (second, other_gates) = spawn(tmp_path, closed, 0.0)
-    model = distributed.make(closed, 0.0)
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory):
+    """Of each of two processes: the weights in each case, and the gates that it drew."""
+    folder = tmp_path_factory.mktemp("ranks")
+    torch.multiprocessing.spawn(distributed.work, (str(folder), CASES), nprocs=2)
+    return [torch.load(folder / f"rank{rank}.pt") for rank in range(2)]
+
+
+@pytest.mark.parametrize("case", CASES[:2], ids=["target", "input"])
+def test_two_processes_equal_one_on_the_joined_batch(case, ranks):
+    first, second = (weights[case] for weights, _ in ranks)
+    model = distributed.make(*case)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     for _ in range(3):
         optimizer.zero_grad()
@@ -21,20 +31,18 @@ def test_two_processes_equal_one_on_the_joined_batch(closed, tmp_path):
     for key, value in model.state_dict().items():
         assert torch.equal(first[key], second[key])
         assert torch.allclose(first[key], value, atol=1e-6)
-    assert not torch.equal(gates, other_gates)
 
 
-def test_terms_of_the_rest_are_of_each_process_and_keep_the_models_equal(tmp_path):
-    (first, _), (second, _) = spawn(tmp_path, "target", 1.0)
+def test_processes_draw_different_pairs(ranks):
+    (_, first), (_, second) = ranks
+    assert not torch.equal(first, second)
+
+
+def test_terms_of_the_rest_are_of_each_process_and_keep_the_models_equal(ranks):
+    first, second = (weights["target", 1.0] for weights, _ in ranks)
     without = distributed.make("target", 0.0).state_dict()
     assert all(torch.equal(first[key], second[key]) for key in first)
     assert any(not torch.equal(first[key], without[key]) for key in first)
-
-
-def spawn(folder, *options):
-    """The weights and gates of each of two processes."""
-    torch.multiprocessing.spawn(distributed.work, (str(folder), *options), nprocs=2)
-    return [torch.load(folder / f"rank{rank}.pt") for rank in range(2)]
 
 
 @pytest.mark.slow

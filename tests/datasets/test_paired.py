@@ -499,7 +499,8 @@ class TestOtherData:
         got = torch.cat([batch["target"] for batch in loader])
         assert torch.equal(got, batch_of(expected)["target"])
 
-    @pytest.mark.parametrize("workers", [0, 1])
+    # Slow: torch waits five seconds for a worker that has met an error.
+    @pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
     def test_an_item_that_fails_to_load_is_named(self, workers):
         dataset = PairedDataset(Photographs(broken=13), PARTITIONS, {"pose": POSE}, seed=0)
         loader = DataLoader(dataset, 20, num_workers=workers)

@@ -42,20 +42,23 @@ def make_batch():
     return {"data": data, "target": target, "gate": gate}
 
 
-def work(rank, folder, *options):
-    """Three steps of one rank's half of the batch; rank 0 saves the weights, both their kinds."""
+def work(rank, folder, cases):
+    """Three steps of one rank's half of the batch for each case; each rank saves its weights."""
     init = f"file://{folder}/init"
     dist.init_process_group("gloo", init_method=init, rank=rank, world_size=2)
-    model = DistributedDataParallel(make(*options))
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     mine = slice(rank * BATCH, (rank + 1) * BATCH)
     batch = {key: value[mine] for key, value in make_batch().items()}
-    for _ in range(3):
-        optimizer.zero_grad()
-        model(batch).loss.backward()
-        optimizer.step()
+    weights = {}
+    for case in cases:
+        model = DistributedDataParallel(make(*case))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            model(batch).loss.backward()
+            optimizer.step()
+        weights[case] = model.module.state_dict()
     torch.manual_seed(0)  # as Pythae seeds every rank
     pairs = PairedDataset(torch.rand(40, 1, 4, 4), model.module.partitions, {"pose": [0, 1] * 20})
     gates = pairs.__getitems__(range(40)).columns["gate"]
-    torch.save((model.module.state_dict(), gates), f"{folder}/rank{rank}.pt")
+    torch.save((weights, gates), f"{folder}/rank{rank}.pt")
     dist.destroy_process_group()
