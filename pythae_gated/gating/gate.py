@@ -14,6 +14,10 @@ from pythae_gated.partitions import Partitions
 
 # Losses that are a mean over images: on 2B rows, the mean of the losses of both directions.
 _MEANS_OVER_IMAGES = tuple(parent.loss_function for parent in (VAE, BetaVAE, DisentangledBetaVAE))
+_CONDITIONAL = (
+    "the parent's forward gives its {} another argument, such as a condition, which "
+    'closed_partitions="target" does not support: set closed_partitions="input"'
+)
 
 
 def gate_gradient(z: Tensor, mask: Tensor) -> Tensor:  # (..., L), (..., L) -> (..., L)
@@ -105,6 +109,8 @@ class TargetScheme:
         output = _gate_posterior(output, self._mask)
         images = (*args, *kwargs.values())[0]
         self._shape = images.shape[1:]
+        if len(args) + len(kwargs) > 1 and self._model.model_config.swap_consistency:
+            raise GateError(_CONDITIONAL.format("encoder"))
         self._mu, self._log_var = output["embedding"], output["log_covariance"]
         config = self._model.model_config
         if config.agreement or config.robust_pairs:
@@ -118,8 +124,10 @@ class TargetScheme:
             self._weights = torch.cat([weights, weights])
         return output
 
-    def decode(self, z: Tensor) -> Any:
+    def decode(self, z: Tensor, *args: Any, **kwargs: Any) -> Any:
         """Decode with the codes of the partners in open partitions."""
+        if args or kwargs:
+            raise GateError(_CONDITIONAL.format("decoder"))
         self._z = z
         own = self._partitions.zero_rest(z.detach())
         return self._model.decoder(torch.where(self._mask, z.roll(len(self._gate), 0), own))

@@ -66,7 +66,8 @@ class GatedMixin(HubCardMixin, _Parent):
     rest only.
 
     The parent has a single encoder pass, a Gaussian posterior and a `loss_function`: VAE,
-    BetaVAE, BetaTCVAE, DisentangledBetaVAE, INFOVAE_MMD, MSSSIM_VAE, or a subclass of these. Your
+    BetaVAE, BetaTCVAE, DisentangledBetaVAE, INFOVAE_MMD, MSSSIM_VAE, or a subclass of these. With
+    `"target"`, its networks get images or codes only, no condition. Your
     own `loss_function` takes `recon_x` and `x` first and returns a tuple of means over the batch;
     it may use `self.encoder` and `self.decoder`, which are not gated. Set `kl_weight` (a number or
     property) to the weight of its KL, which is taken to be `beta`, or else 1. If the decoder's
@@ -79,7 +80,8 @@ class GatedMixin(HubCardMixin, _Parent):
         TypeError: At class definition, if the parent cannot be gated.
         PartitionError: If the model's config is not a gated one or its partitions do not fit.
         GateError: If a batch's data, target, gate or partitions do not fit the model, or the
-            parent's forward does not call `self.loss_function`, or `self.encoder` once.
+            parent's forward does not call `self.loss_function`, or `self.encoder` once, or gives
+            its networks a condition, see above.
 
     Warns:
         UserWarning: At the first training step, if the batch has no pairs although the model has

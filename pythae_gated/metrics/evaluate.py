@@ -254,8 +254,9 @@ def _warn_of_collapse(mean_variance: Array, partitions: Partitions) -> None:
     for name, at in partitions.slices.items():
         if (mean_variance[at] <= ACTIVE).all():
             warnings.warn(
-                f"{name} encodes nothing: the posterior means of all its dimensions are constant "
-                "(posterior collapse); lower the weight of the KL, such as beta, or warm it up",
+                f"{name} encodes nothing, or little: the variance of the posterior means is at "
+                f"most {ACTIVE} in all its dimensions (posterior collapse, or too few steps); "
+                "train longer, or lower the weight of the KL, such as beta, or warm it up",
                 stacklevel=3,
             )
 

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from pythae_gated.datasets.frames import check_index
 from pythae_gated.datasets.labels import Mask, note_missing, read_factors
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -227,16 +228,18 @@ def label_codes(
     codes: npt.ArrayLike, factors: Factors, discrete: Iterable[str] | None, unknown: Any
 ) -> LabelledCodes:
     """Codes with their factors; see `as_codes` and `as_factors`."""
-    table = as_codes(codes)
+    table = as_codes(codes, factors)
     return LabelledCodes(table, as_factors(factors, len(table), discrete, unknown))
 
 
-def as_codes(codes: npt.ArrayLike) -> Array:  # (N, L)
+def as_codes(codes: npt.ArrayLike, factors: Factors) -> Array:  # (N, L)
     """Codes in single or double precision.
 
     Raises:
-        ValueError: If they are not finite numbers (N, L).
+        ValueError: If they are not finite numbers (N, L), or codes and factors are data frames
+            whose rows have the same names in another order.
     """
+    check_index(getattr(codes, "index", None) if hasattr(codes, "iloc") else None, factors)
     if np.ma.is_masked(codes):
         raise ValueError("codes have masked entries: expected finite numbers")
     table = np.asarray(codes)

@@ -1,7 +1,7 @@
 """Predicting factors from codes: scores, importances, chance and a permutation test."""
 
 from typing import Any, NamedTuple, TypeAlias
-from warnings import catch_warnings
+from warnings import catch_warnings, filterwarnings
 
 import numpy as np
 from scipy.special import gammaln
@@ -62,11 +62,10 @@ def predict(
             no importance of each dimension.
     """
     codes, test_codes = fitted.codes[:, dimensions], tested.codes[:, dimensions]
-    with catch_warnings():  # scikit-learn's threads overwrite the filters of one another
-        return [
-            fit_and_predict(_choose(estimator, fit, seed, n_jobs), codes, fit, test_codes, test)
-            for fit, test in zip(fitted.factors, tested.factors, strict=True)
-        ]
+    return [
+        fit_and_predict(_choose(estimator, fit, seed, n_jobs), codes, fit, test_codes, test)
+        for fit, test in zip(fitted.factors, tested.factors, strict=True)
+    ]
 
 
 def fit_and_predict(
@@ -84,11 +83,13 @@ def fit_and_predict(
         if 0 < 1e4 * spread < max(1.0, abs(mean)):  # trees would lose it in rounding
             centre, scale = mean, spread
         targets = (targets - centre) / scale
-    estimator.fit(codes, targets)
-    if "n_jobs" in estimator.get_params():
-        # Votes of trees are then summed in one order: scores do not depend on threads.
-        estimator.set_params(n_jobs=1)
-    predicted = estimator.predict(test_codes)
+    with catch_warnings():  # scikit-learn's threads overwrite the filters of one another
+        filterwarnings("ignore", "The number of unique classes is greater")
+        estimator.fit(codes, targets)
+        if "n_jobs" in estimator.get_params():
+            # Votes of trees are then summed in one order: scores do not depend on threads.
+            estimator.set_params(n_jobs=1)
+        predicted = estimator.predict(test_codes)
     if is_classifier(estimator):
         predicted = classes[predicted]
         score = float(np.mean(predicted == truth))

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import train_test_split
 
+from pythae_gated.datasets.frames import check_columns
 from pythae_gated.datasets.labels import Codes, encode_labels, note_missing, read_labels
 from pythae_gated.metrics.factors import Factor, Factors, LabelledCodes, as_codes, label_codes
 from pythae_gated.metrics.forests import chance
@@ -72,7 +73,8 @@ def split_codes(
         fit, held_out = split_rows(len(fitted.codes), seed)
         fitted, tested = fitted.take(fit), fitted.take(held_out)
     else:
-        tested = fitted.label_alike(as_codes(test[0]), test[1], unknown)
+        check_columns(getattr(codes, "columns", None), test[0])
+        tested = fitted.label_alike(as_codes(*test), test[1], unknown)
     known, given = fitted.codes.shape[1], tested.codes.shape[1]
     if known != given:
         raise ValueError(f"codes of {known} dimensions to fit, {given} to test")

@@ -47,7 +47,8 @@ def traversals(
     if x is None:
         start = torch.zeros(1, model.latent_dim)
     else:
-        start = posterior(model, [x] if np.ndim(x) in (1, 3) else x, name="x")[0]
+        is_single = np.ndim(x) in (1, 3) or np.shape(x) == tuple(model.input_dim or ())
+        start = posterior(model, [x] if is_single else x, name="x")[0]
     if len(start) != 1:
         raise ValueError(f"x has {len(start)} images: expected one")
     mean, deviation = torch.zeros_like(start), torch.ones_like(start)  # (1, L)

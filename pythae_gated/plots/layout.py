@@ -134,6 +134,8 @@ def _as_grid(images: Images) -> Tensor:  # (R, C, channels, H, W) or (R, C, D)
 
 def _headers(name: str, images: Images, like: Tensor) -> Tensor:  # (N, channels, H, W) or (N, D)
     headers = read_all(images)
+    if (headers.ndim, like.ndim) == (3, 4):  # without a dimension of channels
+        headers = headers.unsqueeze(1)
     if headers.shape != like.shape:
         raise ValueError(
             f"{name} has shape {tuple(headers.shape)}: expected {tuple(like.shape)}, as the grid"

@@ -124,6 +124,35 @@ def test_wherever_input_and_target_lie_in_memory(lie):
     assert torch.equal(*losses)
 
 
+@pytest.mark.parametrize("network", ["encoder", "decoder"])
+def test_conditional_networks_are_refused(network):
+    class Conditional(BetaVAE):
+        def forward(self, inputs, **kwargs):
+            x, y = inputs["data"], {"y": 0}
+            encoded = self.encoder(x, **(y if network == "encoder" else {}))
+            mu, log_var = encoded.embedding, encoded.log_covariance
+            z, _ = self._sample_gauss(mu, torch.exp(log_var / 2))
+            decoded = self.decoder(z, **(y if network == "decoder" else {}))["reconstruction"]
+            loss, *_ = self.loss_function(decoded, x, mu, log_var, z)
+            return ModelOutput(loss=loss, recon_x=decoded, z=z)
+
+    class GatedConditional(GatedMixin, Conditional):
+        pass
+
+    def accept(module, args, kwargs):
+        return args, {}
+
+    x = torch.rand(3, 1, 4, 4)
+    for closed in ("input", "target"):
+        model = GatedConditional(make_config(rest=["identity"], closed_partitions=closed))
+        getattr(model, network).register_forward_pre_hook(accept, with_kwargs=True)
+        if closed == "input":
+            model({"data": x, "target": x}).loss.backward()
+            continue
+        with pytest.raises(GateError, match=rf'its {network} another argument.*="input"'):
+            model({"data": x, "target": x})
+
+
 def test_input_and_target_with_gradients_of_their_own_get_them():
     x, t = torch.rand(6, 1, 4, 4).chunk(2)
     x.requires_grad_()

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pythae_gated.datasets import make_faces
-from pythae_gated.metrics import dci
+from pythae_gated.metrics import dci, mig, sap
 from pythae_gated.metrics.factors import as_columns, as_factors
 
 
@@ -192,3 +192,34 @@ def test_two_factors_of_one_name_are_refused():
     frame = pd.DataFrame([[1, 5], [2, 6], [1, 5]], columns=["pose", "pose"])
     with pytest.raises(ValueError, match=r"two factors have one name: \['pose', 'pose'\]"):
         as_factors(frame, rows=3)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.mark.filterwarnings("error")
+def test_few_rows_of_a_class_are_no_reason_for_warnings(rng):
+    codes, labels = rng.normal(size=(80, 2)), {"person": np.arange(80) % 50}
+    for metric in (dci, sap):
+        metric(codes, labels, test=(codes, labels))
+
+
+class TestDataFrames:
+    """Codes in a data frame, as transformers of scikit-learn return them."""
+
+    def test_rows_in_another_order_are_refused(self, rng):
+        table = pd.DataFrame(rng.normal(size=(1000, 2)), index=[f"row {i}" for i in range(1000)])
+        labels = pd.DataFrame({"yaw": table[0], "pitch": table[1]})
+        assert mig(table, labels).score > 0.7
+        with pytest.raises(ValueError, match=r"labels of 'yaw' .* in another order"):
+            mig(table[::-1], labels)
+        with pytest.raises(ValueError, match=r"labels of 'yaw' .* in another order"):
+            dci(table, labels, test=(table[::-1], labels))
+
+    def test_columns_to_test_in_another_order_are_refused(self, rng):
+        table = pd.DataFrame(rng.normal(size=(40, 2)), columns=["pose 0", "pose 1"])
+        labels = {"yaw": table["pose 0"].to_numpy()}
+        with pytest.raises(ValueError, match="column 0 is 'pose 1' in place of 'pose 0'"):
+            dci(table, labels, test=(table[["pose 1", "pose 0"]], labels))

@@ -12,6 +12,7 @@ from pythae_gated.plots import (
     importance_chart,
     reconstructions,
     swap_grid,
+    tile,
     traversals,
     variations,
 )
@@ -167,6 +168,10 @@ def test_images_without_a_channel_are_grey(n):
     assert traversals(model, x[:1], steps=n + 1).shape == (4, n + 1, 1, 2, 2)
     grid = reconstructions(model, x)
     np.testing.assert_allclose(grid, np.stack([x, x])[:, :, None], rtol=1e-6)
+    assert (traversals(model, x[:1]) == traversals(model, x[0])).all()
+    grid = swap_grid(model, rows, x, "pose", partitions=SIZES)
+    headed = tile(grid, rows=rows, columns=x)
+    assert (headed == tile(grid, rows=rows[:, None], columns=x[:, None])).all()
 
 
 class TestTables:
