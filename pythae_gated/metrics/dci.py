@@ -78,7 +78,8 @@ def dci(
 
     Raises:
         ValueError: If codes are not finite numbers (N, L), a factor has another length, fewer
-            than two values or another type, or the estimator cannot predict it.
+            than two values or another type, data frames have their rows in another order, or the
+            estimator cannot predict it.
 
     Reference:
         Eastwood and Williams, "A Framework for the Quantitative Evaluation of Disentangled

@@ -47,7 +47,8 @@ def traversals(
     if x is None:
         start = torch.zeros(1, model.latent_dim)
     else:
-        is_single = np.ndim(x) in (1, 3) or np.shape(x) == tuple(model.input_dim or ())
+        input_dim = getattr(model, "input_dim", None) or ()
+        is_single = np.ndim(x) in (1, 3) or np.shape(x) == tuple(input_dim)
         start = posterior(model, [x] if is_single else x, name="x")[0]
     if len(start) != 1:
         raise ValueError(f"x has {len(start)} images: expected one")
