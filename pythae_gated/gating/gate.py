@@ -109,8 +109,7 @@ class TargetScheme:
         output = _gate_posterior(output, self._mask)
         images = (*args, *kwargs.values())[0]
         self._shape = images.shape[1:]
-        if len(args) + len(kwargs) > 1 and self._model.model_config.swap_consistency:
-            raise GateError(_CONDITIONAL.format("encoder"))
+        self._is_conditional = len(args) + len(kwargs) > 1
         self._mu, self._log_var = output["embedding"], output["log_covariance"]
         config = self._model.model_config
         if config.agreement or config.robust_pairs:
@@ -166,6 +165,8 @@ class TargetScheme:
             by_row = by_row + ((weights - 1) * kl).sum(dim=1)
         total = (self._weights * by_row).mean()
         if config.swap_consistency and partitions.rest and len(self._gate) > 1:
+            if self._is_conditional:  # it encodes again
+                raise GateError(_CONDITIONAL.format("encoder"))
             codes = self._z, self._mu, self._log_var
             moved = terms.swap_divergence(self._model, partitions, *codes, self._shape)
             total = total + config.swap_consistency * moved

@@ -65,16 +65,15 @@ class GatedMixin(HubCardMixin, _Parent):
     those of S through the rest of the encoding of x' only, those of H through the means of the
     rest only.
 
-    The parent has a single encoder pass, a Gaussian posterior and a `loss_function`: VAE,
-    BetaVAE, BetaTCVAE, DisentangledBetaVAE, INFOVAE_MMD, MSSSIM_VAE, or a subclass of these. With
-    `"target"`, its networks get images or codes only, no condition. Your
-    own `loss_function` takes `recon_x` and `x` first and returns a tuple of means over the batch;
-    it may use `self.encoder` and `self.decoder`, which are not gated. Set `kl_weight` (a number or
-    property) to the weight of its KL, which is taken to be `beta`, or else 1. If the decoder's
-    reconstructions are not on the scale of the data, such as logits, set `swap_consistency=0`. A
-    loss on labels belongs in a subclass of the gated class, whose parent sees 2B rows. A forward
-    does not replace the encoder, decoder or loss function of the model, so that several threads
-    may share it.
+    The parent has a single encoder pass, a Gaussian posterior and a `loss_function`: VAE, BetaVAE,
+    BetaTCVAE, DisentangledBetaVAE, INFOVAE_MMD, MSSSIM_VAE, or a subclass of these. With
+    `"target"`, its networks get images or codes only, no condition. Your own `loss_function` takes
+    `recon_x` and `x` first and returns a tuple of means over the batch; it may use `self.encoder`
+    and `self.decoder`, which are not gated. Set `kl_weight` (a number or property) to the weight
+    of its KL, which is taken to be `beta`, or else 1. If the decoder's reconstructions are not on
+    the scale of the data, such as logits, set `swap_consistency=0`. A loss on labels belongs in a
+    subclass of the gated class, whose parent sees 2B rows. A forward does not replace the encoder,
+    decoder or loss function of the model, so that several threads may share it.
 
     Raises:
         TypeError: At class definition, if the parent cannot be gated.
