@@ -99,7 +99,7 @@ class EvaluationCallback(TrainingCallback):
         check_epochs("every", every)
         signature(evaluate).bind(None, data, factors, **options)
         self.data = open_images(data)  # checked once, not at each evaluation
-        check_index(self.data.index, factors)
+        check_index(self.data, factors)
         self.factors = as_columns(factors, len(self.data))
         self.every = every
         self.path, self.prefix = path, prefix

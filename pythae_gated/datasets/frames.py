@@ -42,17 +42,18 @@ def check_columns(expected: Any, data: Any) -> None:
             )
 
 
-def check_index(expected: Any, labels: Any) -> None:
+def check_index(data: Any, labels: Any) -> None:
     """Refuse labels whose rows have the names of the data's, in pandas, but in another order.
 
     Args:
-        expected: The index of the data, if it is a data frame, else None.
+        data: A data frame, or the `ImageReader` of one; others are not checked.
         labels: Name -> labels, or a data frame; others are not checked.
 
     Raises:
         ValueError: With the name of the labels.
     """
-    if expected is None or not hasattr(labels, "items"):
+    expected: Any = getattr(data, "index", None)
+    if not hasattr(expected, "equals") or not hasattr(labels, "items"):  # a list's is a method
         return
     for name, column in labels.items():
         index = column.index if hasattr(column, "iloc") else expected

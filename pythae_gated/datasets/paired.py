@@ -108,7 +108,7 @@ class PairedDataset(Dataset[DatasetOutput]):
         tolerance = arguments.as_mapping(tolerance, "tolerance")
         try:
             self.images = open_images(data, image_key)
-            check_index(self.images.index, {**factors, "labels=": labels})
+            check_index(self.images, {**factors, "labels=": labels})
             candidates = arguments.make_candidates(
                 len(self), factors, pairs, tolerance, unknown, balanced
             )

@@ -114,13 +114,13 @@ def evaluate(
         raise ValueError(f"test is a {type(test).__name__}: expected (images, factors)")
     generator_state = torch.get_rng_state()  # datasets may draw from the global generator
     images = open_images(data)
-    check_index(images.index, factors)
+    check_index(images, factors)
     test_images = images
     if test is not None:
         check_columns(images.columns, test[0])
         test_images = open_images(test[0])
-        check_index(test_images.index, test[1])
-    check_index(test_images.index, {"groups": groups})
+        check_index(test_images, test[1])
+    check_index(test_images, {"groups": groups})
     read = as_factors(factors, len(images), None, unknown)
     if groups is not None:
         groups = read_groups(groups)

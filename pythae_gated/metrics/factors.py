@@ -239,7 +239,7 @@ def as_codes(codes: npt.ArrayLike, factors: Factors) -> Array:  # (N, L)
         ValueError: If they are not finite numbers (N, L), or codes and factors are data frames
             whose rows have the same names in another order.
     """
-    check_index(getattr(codes, "index", None) if hasattr(codes, "iloc") else None, factors)
+    check_index(codes, factors)
     if np.ma.is_masked(codes):
         raise ValueError("codes have masked entries: expected finite numbers")
     table = np.asarray(codes)

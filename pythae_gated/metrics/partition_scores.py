@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pythae_gated.datasets.frames import check_index
 from pythae_gated.metrics.factors import Factors, FloatArray
 from pythae_gated.metrics.forests import chance, p_value, predict
 from pythae_gated.metrics.splits import read_groups, split_codes
@@ -115,6 +116,7 @@ def partition_scores(
             f"draws={draws} for {rows} held-out rows: expected as many samples of each item, one "
             "set after another, given as test"
         )
+    check_index(None if test is None else test[0], {"groups": groups})
     numbers = None if groups is None else read_groups(groups)
     if numbers is not None and (len(numbers) != rows or numbers.min() < 0):
         raise ValueError(

@@ -129,9 +129,9 @@ def save_report(
         partitions, intended, draws = evaluation.partitions, evaluation.intended, evaluation.draws
     data = open_images(data)  # once, here and in `evaluate`
     reader = data if test is None else open_images(test[0])
-    check_index(data.index, factors)
+    check_index(data, factors)
     if test is not None:
-        check_index(reader.index, test[1])
+        check_index(reader, test[1])
     shown = reader.read(range(min(len(reader), figures.ROWS + figures.COLUMNS))).cpu()
     shown = fit_shape(shown, getattr(model, "input_dim", None))
     shown = shown.unsqueeze(1) if shown.ndim == 3 else shown  # images without channels are grey

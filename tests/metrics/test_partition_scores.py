@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from pythae_gated.errors import PartitionError
@@ -125,6 +126,14 @@ class TestPermutations:
         )  # fmt: skip
         assert found.scores[0, 0] == 1
         assert found.p_values[0, 0] == pytest.approx(1 / 6, abs=0.08)
+
+    def test_groups_in_the_order_of_the_rows_to_test(self):
+        codes, factors = make_codes(40)
+        table, groups = pd.DataFrame(codes), pd.Series(np.arange(40) // 4)
+        given = table, factors, PARTITIONS
+        partition_scores(*given, test=(table, factors), groups=groups)
+        with pytest.raises(ValueError, match="labels of 'groups' have the index of the data in "):
+            partition_scores(*given, test=(table, factors), groups=groups[::-1])
 
     def test_unknown_labels_are_left_out(self):
         codes, factors = make_codes(600)
