@@ -25,9 +25,9 @@ DIP_LAMBDA = 5.0  # both of them
 SCHEMES: dict[str, dict[str, Any]] = {
     "gated": {},
     "robust": {"robust_pairs": True},
-    "kl ratio 10": {"kl_ratio": 10.0},
-    "no hsic": {"rest_hsic": 0.0, "swap_consistency": 2.0},
-    "hsic 20": {"rest_hsic": 20.0},
+    "equal kl": {"kl_ratio": 1.0},
+    "no hsic": {"kl_ratio": 1.0, "rest_hsic": 0.0, "swap_consistency": 2.0},
+    "hsic 20": {"kl_ratio": 1.0, "rest_hsic": 20.0},
     "0.1": {
         "agreement": 0.0,
         "labelled_kl": 1.0,

@@ -16,6 +16,8 @@ from pythae_gated.callbacks.evaluation import Logs
 from pythae_gated.callbacks.trainer import check_epochs, is_main_process, unwrap
 from pythae_gated.gating import GatedMixin
 
+_LEAST_POWER = 0.3  # of kl_ratio
+
 
 class KLWarmup(TrainingCallback):
     """Raise `model.beta` linearly over the first epochs, against posterior collapse.
@@ -115,7 +117,7 @@ class GatedSchedule(TrainingCallback):
     1. During the first fraction `warmup` of the steps, the gradients of all terms of the loss but
        the reconstruction are scaled by a factor that rises from 0 to 1.
     2. During the last fraction `decay` of the steps before phase 3, the learning rate falls
-       linearly to zero.
+       linearly to zero, and the model's `kl_ratio` to its power of 0.3 (from 10 to 2).
     3. During the last fraction `finish` of the steps the decoder alone is trained, to reconstruct
        both images of each pair from their own sampled codes. The parameters of the encoder do not
        change any more. The learning rate returns to its initial value, and falls to zero over the
@@ -173,8 +175,8 @@ class GatedSchedule(TrainingCallback):
     def on_train_step_begin(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
         """Start an epoch (a train step, in Pythae, is the training of an epoch)."""
         self._steps = len(kwargs["train_loader"])
-        self._total = self._steps * training_config.num_epochs
-        self._alone = round(self._total * (1 - self.finish))  # the first step of finishing
+        self._total: int = self._steps * training_config.num_epochs
+        self._alone: int = round(self._total * (1 - self.finish))  # the first step of finishing
         self._set_step(self._steps * (kwargs["epoch"] - 1))
         self._watch.close()
         if not self._rates:  # Pythae does not pass the optimizer to callbacks
@@ -194,6 +196,7 @@ class GatedSchedule(TrainingCallback):
         """Leave the model and torch as they were."""
         self._stop()
         self._model.regularizer_scale, self._model.decoder_only = 1.0, False
+        self._model.kl_ratio_power = 1.0
 
     def _stop(self) -> None:
         self._watch.close()
@@ -204,14 +207,19 @@ class GatedSchedule(TrainingCallback):
         self._step = step
         warmup = self.warmup * self._total
         self._model.regularizer_scale = min(1.0, self._step / warmup) if warmup else 1.0
+        self._model.kl_ratio_power = _LEAST_POWER + (1 - _LEAST_POWER) * self._decayed()
         self._model.decoder_only = self.finish > 0 and self._step >= self._alone
+
+    def _decayed(self) -> float:
+        """The factor that falls from 1 to 0 during the last part of phase 2."""
+        left = max(0, self._alone - self._step)
+        return min(1.0, left / (self.decay * self._alone)) if self.decay else 1.0
 
     def _learning_rate(self) -> float:
         """The factor of the learning rate in this step."""
-        step, end, decay = self._step, self._alone, self.decay
-        if step >= end:
-            step, end, decay = step - end, self._total - end, 0.5
-        return min(1.0, (end - step) / (decay * end)) if decay else 1.0
+        if self._step < self._alone:
+            return self._decayed()
+        return min(1.0, 2 * (self._total - self._step) / (self._total - self._alone))
 
     def _find_optimizer(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         trained = {id(each) for group in optimizer.param_groups for each in group["params"]}

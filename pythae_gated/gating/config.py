@@ -32,8 +32,9 @@ class GatedConfigMixin:
         kl_ratio: Weight of the KL in the last dimension of a partition, divided by that in its
             first. The weights form a geometric series: the first dimensions encode most, spare
             ones little, and factors lie along dimensions (equal weights do not distinguish a code
-            from a rotated one). 1: equal weights. `GatedDisentangledBetaVAE`, which draws the KL
-            towards a capacity, ignores both.
+            from a rotated one). 1: equal weights. `GatedSchedule` lowers it in the end (10 to 2),
+            since dimensions of a low weight in the rest encode traces of labelled factors, too.
+            `GatedDisentangledBetaVAE`, which draws the KL towards a capacity, ignores both.
         swap_consistency: Weight of KL(q(z_rest | x) || q(z_rest | x')), where x' is decoded from
             the rest of x and the labelled codes of other images. A lower weight reconstructs
             better, but labelled factors are predicted better from the rest.
@@ -67,7 +68,7 @@ class GatedConfigMixin:
     closed_partitions: Literal["target", "input"] = "target"
     agreement: float = 1.0
     labelled_kl: float = 0.3
-    kl_ratio: float = 1.0
+    kl_ratio: float = 10.0
     swap_consistency: float = 1.0
     rest_hsic: float = 10.0
     robust_pairs: bool = False

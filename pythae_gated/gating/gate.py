@@ -158,7 +158,8 @@ class TargetScheme:
             opened = terms.select(opened, partitions, partitions.labelled)
             by_row = config.agreement * opened.sum(dim=1)
         # The weight of DisentangledBetaVAE's KL changes its sign at the capacity.
-        given = config.labelled_kl, config.kl_ratio
+        ratio = config.kl_ratio ** round(self._model.kl_ratio_power, 2)  # whose weights are kept
+        given = config.labelled_kl, ratio
         if given != (1, 1) and not isinstance(self._model, DisentangledBetaVAE):
             kl = terms.prior_kl(self._mu, self._log_var)
             weights = terms.kl_weights(partitions, *given, kl.device, kl.dtype)

@@ -25,11 +25,13 @@ class Watch(TrainingCallback):
     """Notes the state after each step; comes before the schedule, which sets the next."""
 
     def __init__(self):
-        self.scales, self.alone, self.encoders, self.decoders, self.evaluated = [], [], [], [], []
+        self.scales, self.powers, self.alone = [], [], []
+        self.encoders, self.decoders, self.evaluated = [], [], []
 
     def on_train_step_end(self, training_config, **kwargs):
         model = kwargs["model"]
         self.scales.append(model.regularizer_scale)
+        self.powers.append(model.kl_ratio_power)
         self.alone.append(model.decoder_only)
         self.encoders.append(copy.deepcopy(model.encoder.state_dict()))
         self.decoders.append(copy.deepcopy(model.decoder.state_dict()))
@@ -78,6 +80,7 @@ def test_the_three_phases(model, tmp_path, monkeypatch):
     first = [min(1, (16 - step) / 8) for step in range(16)]
     second = [min(1, (8 - step) / 4) for step in range(8)]
     assert rates == pytest.approx([0.01 * factor for factor in first + second])
+    assert watch.powers[:16] == pytest.approx([0.3 + 0.7 * factor for factor in first])
     assert trainer.optimizer.param_groups[0]["lr"] == 0.01
     encoders = watch.encoders
     assert [same(*each) for each in itertools.pairwise(encoders)] == watch.alone[1:]
@@ -89,7 +92,7 @@ def test_the_best_model_is_not_left_in_the_last_phase(model, tmp_path):
     trainer.train()
     best = trainer._best_model
     assert best is not model
-    assert (best.regularizer_scale, best.decoder_only) == (1.0, False)
+    assert (best.regularizer_scale, best.kl_ratio_power, best.decoder_only) == (1.0, 1.0, False)
 
 
 def test_by_default_the_decoder_is_alone_in_the_last_sixth(model, tmp_path):
@@ -101,7 +104,7 @@ def test_by_default_the_decoder_is_alone_in_the_last_sixth(model, tmp_path):
 def test_the_model_and_torch_are_left_as_they_were(model, tmp_path):
     before = dict(torch_optimizer._global_optimizer_pre_hooks)
     make_trainer(model, [GatedSchedule()], tmp_path, epochs=2).train()
-    assert (model.regularizer_scale, model.decoder_only) == (1.0, False)
+    assert (model.regularizer_scale, model.kl_ratio_power, model.decoder_only) == (1.0, 1.0, False)
     assert dict(torch_optimizer._global_optimizer_pre_hooks) == before
     assert model.beta == model.model_config.beta
 

@@ -102,6 +102,14 @@ def test_each_dimension_has_its_weight_of_the_kl(options, weights):
     assert term.item() == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.parametrize(("power", "ratio"), [(0.5, 2.0), (0.5004, 2.0), (0.0, 1.0)])
+def test_the_ratio_of_the_weights_is_raised_to_a_power(power, ratio):
+    model, _ = only(kl_ratio=4.0)
+    expected, _ = only(kl_ratio=ratio)
+    model.kl_ratio_power = power
+    assert loss_of(model, make_batch()) == loss_of(expected, make_batch())
+
+
 def test_a_model_trains_whose_first_pairs_were_seen_in_inference_mode():
     kl_weights.cache_clear()
     model, _ = only(kl_ratio=4.0)
