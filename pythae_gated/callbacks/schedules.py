@@ -123,13 +123,15 @@ class GatedSchedule(TrainingCallback):
        change any more. The learning rate returns to its initial value, and falls to zero over the
        second half of the phase.
 
-    In phases 1 and 2 the loss is reported at the full weights. In phase 3 it is the
+    In phases 1 and 2 the loss is reported at the full weights, and evaluated at the last
+    `kl_ratio`, so that losses of different epochs can be compared. In phase 3 it is the
     reconstruction's only, which is lower (unless the other terms are negative), so that Pythae's
     choice of the best epoch, by training or evaluation loss, falls in phase 3. The rates of the
     trainer's own scheduler are multiplied. A training that is resumed from a checkpoint runs the
     whole schedule over its own epochs: give it `warmup=0` if the terms were at full weight. An
     interrupted training leaves the model in its phase: train it with a schedule again, or set
-    `model.regularizer_scale, model.decoder_only = 1.0, False`. `KLWarmup` is not needed besides.
+    `model.regularizer_scale = model.kl_ratio_power = 1.0` and `model.decoder_only = False`.
+    `KLWarmup` is not needed besides.
 
     Args:
         warmup: Fraction of all steps, from 0 to below 1.
@@ -189,14 +191,15 @@ class GatedSchedule(TrainingCallback):
         self._set_step(self._step + 1)
 
     def on_eval_step_begin(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
-        """Evaluate by the loss that the last batch was trained with."""
+        """Evaluate by the loss that the last batch was trained with, at the last `kl_ratio`."""
         self._model.decoder_only = self._step > self._alone
+        self._model.kl_ratio_power = _LEAST_POWER if self.decay else 1.0
 
     def on_train_end(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
         """Leave the model and torch as they were."""
         self._stop()
-        self._model.regularizer_scale, self._model.decoder_only = 1.0, False
-        self._model.kl_ratio_power = 1.0
+        self._model.regularizer_scale = self._model.kl_ratio_power = 1.0
+        self._model.decoder_only = False
 
     def _stop(self) -> None:
         self._watch.close()

@@ -26,7 +26,8 @@ class Watch(TrainingCallback):
 
     def __init__(self):
         self.scales, self.powers, self.alone = [], [], []
-        self.encoders, self.decoders, self.evaluated = [], [], []
+        self.encoders, self.decoders = [], []
+        self.evaluated, self.evaluated_powers = [], []
 
     def on_train_step_end(self, training_config, **kwargs):
         model = kwargs["model"]
@@ -38,6 +39,7 @@ class Watch(TrainingCallback):
 
     def on_eval_step_end(self, training_config, **kwargs):
         self.evaluated.append(kwargs["model"].decoder_only)
+        self.evaluated_powers.append(kwargs["model"].kl_ratio_power)
 
 
 def make_trainer(model, callbacks, folder, *, epochs=6, with_eval=False, **kwargs):
@@ -209,6 +211,7 @@ def test_pythae_keeps_an_epoch_in_which_the_decoder_finished(
     assert same(kept.encoder.state_dict(), watch.encoders[-1])
     if with_eval:
         assert watch.evaluated == [False] * 3 + [True] * 3
+        assert watch.evaluated_powers == [0.3] * 6
     ends = [watch.decoders[step] for step in (15, 19, 23)]  # of the last three epochs
     assert any(same(kept.decoder.state_dict(), decoder) for decoder in ends)
 
