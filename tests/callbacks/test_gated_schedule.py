@@ -216,6 +216,13 @@ def test_pythae_keeps_an_epoch_in_which_the_decoder_finished(
     assert any(same(kept.decoder.state_dict(), decoder) for decoder in ends)
 
 
+def test_without_a_decay_the_ratio_remains(model, tmp_path):
+    watch = Watch()
+    callbacks = [watch, GatedSchedule(decay=0)]
+    make_trainer(model, callbacks, tmp_path, epochs=2, with_eval=True).train()
+    assert set(watch.powers) == set(watch.evaluated_powers) == {1.0}
+
+
 def test_a_scheduler_of_the_trainer_keeps_its_rates(model, tmp_path, monkeypatch):
     rates = note_rates(monkeypatch)
     trainer = make_trainer(
