@@ -157,9 +157,10 @@ class TargetScheme:
             opened = torch.where(self._mask, self._divergence, 0)
             opened = terms.select(opened, partitions, partitions.labelled)
             by_row = config.agreement * opened.sum(dim=1)
-        # The weight of DisentangledBetaVAE's KL changes its sign at the capacity.
-        ratio = config.kl_ratio ** round(self._model.kl_ratio_power, 2)  # whose weights are kept
+        # Rounded, so that most steps have a ratio whose weights are made already.
+        ratio = config.kl_ratio ** round(self._model.kl_ratio_power, 2)
         given = config.labelled_kl, ratio
+        # The weight of DisentangledBetaVAE's KL changes its sign at the capacity.
         if given != (1, 1) and not isinstance(self._model, DisentangledBetaVAE):
             kl = terms.prior_kl(self._mu, self._log_var)
             weights = terms.kl_weights(partitions, *given, kl.device, kl.dtype)

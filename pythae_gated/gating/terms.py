@@ -41,7 +41,8 @@ def kl_weights(
     """The weight of the KL in each dimension.
 
     A geometric series in each partition, whose last weight is `ratio` times its first, and whose
-    mean is `labelled`, or 1 in the rest. Made once, without synchronising host and device.
+    mean is `labelled`, or 1 in the rest. Made once for each ratio, without synchronising host and
+    device.
 
     Example:
         >>> kl_weights(Partitions({"pose": 2, "sex": 1}), 0.5, 4.0, torch.device("cpu"))
