@@ -16,7 +16,7 @@ from pythae_gated.callbacks.evaluation import Logs
 from pythae_gated.callbacks.trainer import check_epochs, is_main_process, unwrap
 from pythae_gated.gating import GatedMixin
 
-_LEAST_POWER = 0.3  # of kl_ratio
+_ANNEALED = 0.3  # the factor of agreement, and the power of kl_ratio, in the end
 
 
 class KLWarmup(TrainingCallback):
@@ -117,20 +117,21 @@ class GatedSchedule(TrainingCallback):
     1. During the first fraction `warmup` of the steps, the gradients of all terms of the loss but
        the reconstruction are scaled by a factor that rises from 0 to 1.
     2. During the last fraction `decay` of the steps before phase 3, the learning rate falls
-       linearly to zero, and the model's `kl_ratio` to its power of 0.3 (from 10 to 2).
+       linearly to zero, the model's `agreement` to 0.3 of its weight, and its `kl_ratio` to its
+       power of 0.3 (from 10 to 2).
     3. During the last fraction `finish` of the steps the decoder alone is trained, to reconstruct
        both images of each pair from their own sampled codes. The parameters of the encoder do not
        change any more. The learning rate returns to its initial value, and falls to zero over the
        second half of the phase.
 
     In phases 1 and 2 the loss is reported at the full weights, and evaluated at the last
-    `kl_ratio`, so that losses of different epochs can be compared. In phase 3 it is the
-    reconstruction's only, which is lower (unless the other terms are negative), so that Pythae's
-    choice of the best epoch, by training or evaluation loss, falls in phase 3. The rates of the
-    trainer's own scheduler are multiplied. A training that is resumed from a checkpoint runs the
-    whole schedule over its own epochs: give it `warmup=0` if the terms were at full weight. An
-    interrupted training leaves the model in its phase: train it with a schedule again, or set
-    `model.regularizer_scale = model.kl_ratio_power = 1.0` and `model.decoder_only = False`.
+    `agreement` and `kl_ratio`, so that losses of different epochs can be compared. In phase 3 it
+    is the reconstruction's only, which is lower (unless the other terms are negative), so that
+    Pythae's choice of the best epoch, by training or evaluation loss, falls in phase 3. The rates
+    of the trainer's own scheduler are multiplied. A training that is resumed from a checkpoint
+    runs the whole schedule over its own epochs: give it `warmup=0` if the terms were at full
+    weight. An interrupted training leaves the model in its phase: train it with a schedule again,
+    or set `model.regularizer_scale = model.annealing = 1.0` and `model.decoder_only = False`.
     `KLWarmup` is not needed besides.
 
     Args:
@@ -191,14 +192,14 @@ class GatedSchedule(TrainingCallback):
         self._set_step(self._step + 1)
 
     def on_eval_step_begin(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
-        """Evaluate by the loss that the last batch was trained with, at the last `kl_ratio`."""
+        """Evaluate by the loss that the last batch was trained with, as annealed in the end."""
         self._model.decoder_only = self._step > self._alone
-        self._model.kl_ratio_power = _LEAST_POWER if self.decay else 1.0
+        self._model.annealing = _ANNEALED if self.decay else 1.0
 
     def on_train_end(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
         """Leave the model and torch as they were."""
         self._stop()
-        self._model.regularizer_scale = self._model.kl_ratio_power = 1.0
+        self._model.regularizer_scale = self._model.annealing = 1.0
         self._model.decoder_only = False
 
     def _stop(self) -> None:
@@ -210,7 +211,7 @@ class GatedSchedule(TrainingCallback):
         self._step = step
         warmup = self.warmup * self._total
         self._model.regularizer_scale = min(1.0, self._step / warmup) if warmup else 1.0
-        self._model.kl_ratio_power = _LEAST_POWER + (1 - _LEAST_POWER) * self._decayed()
+        self._model.annealing = _ANNEALED + (1 - _ANNEALED) * self._decayed()
         self._model.decoder_only = self.finish > 0 and self._step >= self._alone
 
     def _decayed(self) -> float:

@@ -150,16 +150,16 @@ class TargetScheme:
     def terms(self) -> Tensor | float:
         """What is added to the loss: agreement, weights of the KL, swap consistency and HSIC."""
         config, partitions = self._model.model_config, self._partitions
+        annealing = self._model.annealing
         if not partitions.labelled:
             return 0.0
         by_row = self._mu.new_zeros(len(self._mu))
         if config.agreement:
             opened = torch.where(self._mask, self._divergence, 0)
             opened = terms.select(opened, partitions, partitions.labelled)
-            by_row = config.agreement * opened.sum(dim=1)
+            by_row = config.agreement * annealing * opened.sum(dim=1)
         # Rounded, so that most steps have a ratio whose weights are made already.
-        ratio = config.kl_ratio ** round(self._model.kl_ratio_power, 2)
-        given = config.labelled_kl, ratio
+        given = config.labelled_kl, config.kl_ratio ** round(annealing, 2)
         # The weight of DisentangledBetaVAE's KL changes its sign at the capacity.
         if given != (1, 1) and not isinstance(self._model, DisentangledBetaVAE):
             kl = terms.prior_kl(self._mu, self._log_var)

@@ -93,7 +93,7 @@ class GatedMixin(HubCardMixin, _Parent):
 
     # What `GatedSchedule` changes during training.
     regularizer_scale: float = 1.0  # of the gradients of all terms but the reconstruction
-    kl_ratio_power: float = 1.0  # of the config's kl_ratio
+    annealing: float = 1.0  # a factor of the config's agreement, and the power of its kl_ratio
     decoder_only: bool = False  # pairs are plain images; the loss is the reconstruction's
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -114,7 +114,7 @@ class GatedMixin(HubCardMixin, _Parent):
 
     def __getstate__(self) -> dict[str, Any]:
         # Pythae copies the best model during a phase of the schedule, and the copy leaves it.
-        phase = ("regularizer_scale", "kl_ratio_power", "decoder_only")
+        phase = ("regularizer_scale", "annealing", "decoder_only")
         return {name: value for name, value in vars(self).items() if name not in phase}
 
     @property

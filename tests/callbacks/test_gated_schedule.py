@@ -25,21 +25,21 @@ class Watch(TrainingCallback):
     """Notes the state after each step; comes before the schedule, which sets the next."""
 
     def __init__(self):
-        self.scales, self.powers, self.alone = [], [], []
+        self.scales, self.annealing, self.alone = [], [], []
         self.encoders, self.decoders = [], []
-        self.evaluated, self.evaluated_powers = [], []
+        self.evaluated, self.evaluated_annealing = [], []
 
     def on_train_step_end(self, training_config, **kwargs):
         model = kwargs["model"]
         self.scales.append(model.regularizer_scale)
-        self.powers.append(model.kl_ratio_power)
+        self.annealing.append(model.annealing)
         self.alone.append(model.decoder_only)
         self.encoders.append(copy.deepcopy(model.encoder.state_dict()))
         self.decoders.append(copy.deepcopy(model.decoder.state_dict()))
 
     def on_eval_step_end(self, training_config, **kwargs):
         self.evaluated.append(kwargs["model"].decoder_only)
-        self.evaluated_powers.append(kwargs["model"].kl_ratio_power)
+        self.evaluated_annealing.append(kwargs["model"].annealing)
 
 
 def make_trainer(model, callbacks, folder, *, epochs=6, with_eval=False, **kwargs):
@@ -82,7 +82,7 @@ def test_the_three_phases(model, tmp_path, monkeypatch):
     first = [min(1, (16 - step) / 8) for step in range(16)]
     second = [min(1, (8 - step) / 4) for step in range(8)]
     assert rates == pytest.approx([0.01 * factor for factor in first + second])
-    assert watch.powers[:16] == pytest.approx([0.3 + 0.7 * factor for factor in first])
+    assert watch.annealing[:16] == pytest.approx([0.3 + 0.7 * factor for factor in first])
     assert trainer.optimizer.param_groups[0]["lr"] == 0.01
     encoders = watch.encoders
     assert [same(*each) for each in itertools.pairwise(encoders)] == watch.alone[1:]
@@ -94,7 +94,7 @@ def test_the_best_model_is_not_left_in_the_last_phase(model, tmp_path):
     trainer.train()
     best = trainer._best_model
     assert best is not model
-    assert (best.regularizer_scale, best.kl_ratio_power, best.decoder_only) == (1.0, 1.0, False)
+    assert (best.regularizer_scale, best.annealing, best.decoder_only) == (1.0, 1.0, False)
 
 
 def test_by_default_the_decoder_is_alone_in_the_last_sixth(model, tmp_path):
@@ -106,7 +106,7 @@ def test_by_default_the_decoder_is_alone_in_the_last_sixth(model, tmp_path):
 def test_the_model_and_torch_are_left_as_they_were(model, tmp_path):
     before = dict(torch_optimizer._global_optimizer_pre_hooks)
     make_trainer(model, [GatedSchedule()], tmp_path, epochs=2).train()
-    assert (model.regularizer_scale, model.kl_ratio_power, model.decoder_only) == (1.0, 1.0, False)
+    assert (model.regularizer_scale, model.annealing, model.decoder_only) == (1.0, 1.0, False)
     assert dict(torch_optimizer._global_optimizer_pre_hooks) == before
     assert model.beta == model.model_config.beta
 
@@ -211,7 +211,7 @@ def test_pythae_keeps_an_epoch_in_which_the_decoder_finished(
     assert same(kept.encoder.state_dict(), watch.encoders[-1])
     if with_eval:
         assert watch.evaluated == [False] * 3 + [True] * 3
-        assert watch.evaluated_powers == [0.3] * 6
+        assert watch.evaluated_annealing == [0.3] * 6
     ends = [watch.decoders[step] for step in (15, 19, 23)]  # of the last three epochs
     assert any(same(kept.decoder.state_dict(), decoder) for decoder in ends)
 
@@ -220,7 +220,7 @@ def test_without_a_decay_the_ratio_remains(model, tmp_path):
     watch = Watch()
     callbacks = [watch, GatedSchedule(decay=0)]
     make_trainer(model, callbacks, tmp_path, epochs=2, with_eval=True).train()
-    assert set(watch.powers) == set(watch.evaluated_powers) == {1.0}
+    assert set(watch.annealing) == set(watch.evaluated_annealing) == {1.0}
 
 
 def test_a_scheduler_of_the_trainer_keeps_its_rates(model, tmp_path, monkeypatch):

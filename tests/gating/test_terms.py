@@ -106,8 +106,16 @@ def test_each_dimension_has_its_weight_of_the_kl(options, weights):
 def test_the_ratio_of_the_weights_is_raised_to_a_power(power, ratio):
     model, _ = only(kl_ratio=4.0)
     expected, _ = only(kl_ratio=ratio)
-    model.kl_ratio_power = power
+    model.annealing = power
     assert loss_of(model, make_batch()) == loss_of(expected, make_batch())
+
+
+def test_agreement_is_annealed():
+    model, _ = only(agreement=3.0)
+    expected, _ = only(agreement=1.5)
+    model.annealing = 0.5
+    losses = [loss_of(each, make_batch()).item() for each in (model, expected)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
 
 
 def test_a_model_trains_whose_first_pairs_were_seen_in_inference_mode():
