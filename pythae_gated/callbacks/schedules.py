@@ -192,7 +192,7 @@ class GatedSchedule(TrainingCallback):
         self._set_step(self._step + 1)
 
     def on_eval_step_begin(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
-        """Evaluate by the loss that the last batch was trained with, as annealed in the end."""
+        """Evaluate by the loss that the last batch was trained with, at the last annealing."""
         self._model.decoder_only = self._step > self._alone
         self._model.annealing = _ANNEALED if self.decay else 1.0
 

@@ -63,7 +63,8 @@ class GatedMixin(HubCardMixin, _Parent):
     images, for the first third of the batch, and H is `pythae_gated.gating.terms.hsic`. The
     gradients of A flow through open labelled partitions only, those of KL_j through open ones,
     those of S through the rest of the encoding of x' only, those of H through the means of the
-    rest only.
+    rest only. `annealing`, which `GatedSchedule` lowers, multiplies `agreement` and is the power
+    of `kl_ratio`.
 
     The parent has a single encoder pass, a Gaussian posterior and a `loss_function`: VAE, BetaVAE,
     BetaTCVAE, DisentangledBetaVAE, INFOVAE_MMD, MSSSIM_VAE, or a subclass of these. With

@@ -216,7 +216,7 @@ def test_pythae_keeps_an_epoch_in_which_the_decoder_finished(
     assert any(same(kept.decoder.state_dict(), decoder) for decoder in ends)
 
 
-def test_without_a_decay_the_ratio_remains(model, tmp_path):
+def test_without_a_decay_nothing_is_annealed(model, tmp_path):
     watch = Watch()
     callbacks = [watch, GatedSchedule(decay=0)]
     make_trainer(model, callbacks, tmp_path, epochs=2, with_eval=True).train()
