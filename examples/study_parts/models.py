@@ -26,8 +26,8 @@ SCHEMES: dict[str, dict[str, Any]] = {
     "gated": {},
     "robust": {"robust_pairs": True},
     "equal kl": {"kl_ratio": 1.0},
-    "no hsic": {"kl_ratio": 1.0, "rest_hsic": 0.0, "swap_consistency": 2.0},
-    "hsic 20": {"kl_ratio": 1.0, "rest_hsic": 20.0},
+    "no hsic": {"rest_hsic": 0.0, "swap_consistency": 2.0},
+    "hsic 20": {"rest_hsic": 20.0},
     "0.1": {
         "agreement": 0.0,
         "labelled_kl": 1.0,

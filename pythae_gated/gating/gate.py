@@ -157,7 +157,8 @@ class TargetScheme:
         if config.agreement:
             opened = torch.where(self._mask, self._divergence, 0)
             opened = terms.select(opened, partitions, partitions.labelled)
-            by_row = config.agreement * annealing * opened.sum(dim=1)
+            factor = terms.ROBUST_AGREEMENT if config.robust_pairs else 1.0
+            by_row = factor * config.agreement * annealing * opened.sum(dim=1)
         # Rounded, so that most steps have a ratio whose weights are made already.
         given = config.labelled_kl, config.kl_ratio ** round(annealing, 2)
         # The weight of DisentangledBetaVAE's KL changes its sign at the capacity.

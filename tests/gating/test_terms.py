@@ -521,6 +521,18 @@ def test_robust_pairs_weigh_gradients_and_not_the_loss(reconstruction_loss, monk
         assert torch.allclose(grads[key], expected[key], rtol=1e-4, atol=1e-6), key
 
 
+def test_agreement_has_three_times_its_weight_for_robust_pairs(monkeypatch):
+    monkeypatch.setattr(
+        "pythae_gated.gating.terms.weigh_pairs", lambda d, gate, *_: torch.ones(len(gate))
+    )
+    batch = make_batch()
+    robust, robust_grads, _ = run(make("GatedBetaVAE", agreement=0.5, robust_pairs=True), batch)
+    plain, grads, _ = run(make("GatedBetaVAE", agreement=1.5), batch)
+    assert robust.loss.item() == pytest.approx(plain.loss.item())
+    for key in grads:
+        assert torch.allclose(robust_grads[key], grads[key], rtol=1e-4, atol=1e-6), key
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_robust_pairs_leave_closed_dimensions_at_zero(name):
     batch = make_batch(torch.tensor([[True, False, False]]).expand(B, 3))
