@@ -46,7 +46,8 @@ class GatedConfigMixin:
         robust_pairs: Whether to train less on pairs whose posteriors differ far more than those
             of a typical pair; use it if labels may be wrong. The limit falls from 30 to 5 times
             during the warm-up of `GatedSchedule`, and `agreement` has three times its weight,
-            since pairs that differ, whatever their labels, hardly count. Needs `"target"`.
+            since the pairs that differ most get little even if their labels are right. Needs
+            `"target"`.
         partition_order: Do not set it. Saved with the config to detect files whose keys a tool
             has sorted.
 

@@ -64,7 +64,8 @@ class GatedMixin(HubCardMixin, _Parent):
     gradients of A flow through open labelled partitions only, those of KL_j through open ones,
     those of S through the rest of the encoding of x' only, those of H through the means of the
     rest only. `annealing`, which `GatedSchedule` lowers, multiplies `agreement` and is the power
-    of `kl_ratio`.
+    of `kl_ratio`. With `robust_pairs`, the gradients of a pair's loss, A and KL_j are multiplied
+    by its weight, and `agreement` by 3.
 
     The parent has a single encoder pass, a Gaussian posterior and a `loss_function`: VAE, BetaVAE,
     BetaTCVAE, DisentangledBetaVAE, INFOVAE_MMD, MSSSIM_VAE, or a subclass of these. With

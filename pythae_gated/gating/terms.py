@@ -13,8 +13,8 @@ from pythae_gated.partitions import Partitions
 _TYPICAL = 0.1  # quantile: a pair of right labels even if most pairs have a wrong one
 # Multiples of its divergence, where a pair's weight is a half, before and after the warm-up.
 _TOLERATED = 30.0, 5.0
-# Factor of the agreement of pairs that are weighed: those of right labels that differ most, which
-# agreement is mainly of, get small weights, too.
+# Factor of agreement where pairs are weighed: those that differ most, whose agreement is the
+# largest, get small weights even if their labels are right.
 ROBUST_AGREEMENT = 3.0
 _ROUNDING = 1e-6  # nats; smaller divergences are not distinguished
 # Bounds of swap consistency, which trainings that do not diverge stay within.
