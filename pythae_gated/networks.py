@@ -85,10 +85,11 @@ class ConvEncoder(_Encoder):
             layers += [nn.Conv2d(before, after, 4, 2, 1), nn.SiLU()]
         layers += [nn.Flatten(), nn.Linear(math.prod(last), hidden), nn.SiLU()]
         super().__init__(layers, hidden, latent_dim)
+        self.input_dim = tuple(input_dim)
 
-    def forward(self, x: Tensor) -> ModelOutput:  # (B, C, H, W), or (B, H, W) of one channel
+    def forward(self, x: Tensor) -> ModelOutput:  # (B, C, H, W), (B, H, W) or flattened
         """As in the base class."""
-        return super().forward(x if x.ndim == 4 else x.unsqueeze(1))
+        return super().forward(x if x.ndim == 4 else x.reshape(len(x), *self.input_dim))
 
 
 class ConvDecoder(_Decoder):

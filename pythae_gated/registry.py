@@ -3,8 +3,10 @@
 import functools
 import json
 import pickle
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from pythae.config import BaseConfig
@@ -73,7 +75,14 @@ class HubCardMixin:
         Args:
             dir_path: The folder, made if it does not exist.
         """
-        super().save(dir_path)  # type: ignore[misc]
+        modules = {type(getattr(self, name)).__module__ for name in ("encoder", "decoder")}
+        stubs = {name: ModuleType(name) for name in modules - sys.modules.keys()}
+        sys.modules.update(stubs)  # Pythae requires the modules, which loading does not import
+        try:
+            super().save(dir_path)  # type: ignore[misc]
+        finally:
+            for name in stubs:
+                del sys.modules[name]
         for name in ("encoder", "decoder"):
             path, network = Path(dir_path, f"{name}.pkl"), getattr(self, name)
             of_ours = getattr(networks, type(network).__name__, None)

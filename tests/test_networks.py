@@ -61,6 +61,14 @@ def test_larger_images_are_learnt_at_the_recommended_settings():
     assert error < 0.8 * (some - mean).square().sum()
 
 
+@pytest.mark.parametrize("shape", [(64,), (8, 8)])
+def test_images_are_reshaped_unless_channels_are_last(shape):
+    encoder, x = ConvEncoder((1, 8, 8), L), torch.rand(3, 1, 8, 8)
+    assert encoder(x.reshape(3, *shape)).embedding.equal(encoder(x).embedding)
+    with pytest.raises(RuntimeError, match="channels"):
+        encoder(x.reshape(3, 8, 8, 1))
+
+
 def test_channels_and_hidden_units_are_those_given():
     encoder = ConvEncoder((1, 12, 20), L, channels=(7, 9), hidden=11)
     decoder = ConvDecoder((1, 12, 20), L, channels=(7, 9), hidden=11)

@@ -31,7 +31,12 @@ def check_candidates(candidates: Mapping[str, Candidates]) -> None:
     for name, found in candidates.items():
         labelled = f"of the {found.n_labelled} items labelled in {name!r}"
         if len(found) == 0:
-            raise PairingError(f"no two {labelled} share a label: name {name!r} in the rest")
+            by_label = found.n_groups is not None
+            how = "share a label:" if by_label else "are partners: raise its tolerance, if any,"
+            raise PairingError(
+                f"no two {labelled} {how} name {name!r} in the rest, or choose other items for a "
+                "split"
+            )
         if found.n_alone:
             warnings.warn(
                 f"{found.n_alone} {labelled} share their label with no other item, so they are in "
@@ -53,6 +58,11 @@ def check_partitions(
             )
     rest = [name for name in partitions.names if name not in supervised]
     fix = f"no labels for {rest}: set rest={rest} in the model's config"
+    if declared and not set(rest) >= set(partitions.rest):
+        raise PairingError(
+            f"there are labels for {sorted(set(partitions.rest) - set(rest))}, which the model's "
+            f"config has in the rest: set rest={rest} there, or leave them out"
+        )
     if declared and set(rest) != set(partitions.rest):
         raise PairingError(f"{fix} (now {list(partitions.rest)}), or give the missing factors")
     if rest and not declared:
@@ -102,9 +112,19 @@ def make_candidates(
         if not known.reshape(n, -1).all(axis=1).any():
             raise ValueError(f"all {n} labels of {name!r} are unknown: name {name!r} in the rest")
         if name in tolerance:
-            candidates[name] = _measure_distance(values, known, name, tolerance[name])
+            found: Candidates = _measure_distance(values, known, name, tolerance[name])
         else:
-            candidates[name] = _group(values, known, name, balanced)
+            found = _group(values, known, name, balanced)
+        if note := note_missing(name, values, known):
+            warnings.warn(note, stacklevel=3)
+        if found.n_groups == 1:
+            warnings.warn(
+                f"the {found.n_labelled} items labelled in {name!r} have one label, so that pairs "
+                f"show nothing of the factor: label others, too, or name {name!r} in the rest",
+                stacklevel=3,
+            )
+        found.note = "\n".join(filter(None, [note, found.note]))
+        candidates[name] = found
     return candidates | {name: _read_pairs(listed, name, n) for name, listed in pairs.items()}
 
 
@@ -124,16 +144,11 @@ def _group(values: NDArray[Any], known: Mask, name: str, balanced: bool) -> Grou
             f"labels of {name!r} are strings and other types, and '1' does not equal 1: convert "
             "them all, and give those that are missing as None"
         )
-    notes = []
-    if note := note_missing(name, values, known):
-        notes.append(note)
-        warnings.warn(note, stacklevel=4)
     if len(groups) and not balanced:
         sizes = groups.sizes
         low, high = sizes.min(), sizes.max()
         if high >= 10 * low:
-            notes.append(f"a label of {name!r} is on {low:,} to {high:,} images; see balanced=")
-    groups.note = "\n".join(notes)
+            groups.note = f"a label of {name!r} is on {low:,} to {high:,} images; see balanced="
     return groups
 
 

@@ -14,15 +14,42 @@ def from_pandas(data: Any) -> Any:
     """
     if data.ndim == 1 and data.dtype == object:
         return data.tolist()
+    data = data.infer_objects()
+    dtypes = zip(getattr(data, "columns", ["data"]), np.atleast_1d(data.dtypes), strict=True)
+    others = [f"{name!r} of dtype {dtype}" for name, dtype in dtypes if dtype.kind not in "biuf"]
     is_uint8 = {str(each).lower() for each in np.atleast_1d(data.dtypes)} == {"uint8"}
     kind = {"dtype": np.uint8} if is_uint8 else {"dtype": np.float32, "na_value": np.nan}
     try:
-        return data.to_numpy(**kind)
+        array = data.to_numpy(**kind)
+        if others:  # dates, and numbers in strings, are converted
+            raise ValueError(", ".join(others[:3]))
+        return array
     except ValueError as error:
         raise ValueError(
             f"the data frame has columns that are not numbers ({error}): select those of the "
             "data, or the column of images, as in data['image']"
         ) from error
+
+
+def to_positions(index: Any, rows: Any) -> Any:
+    """The positions of rows in a data frame, if they are given by an index or mask of pandas.
+
+    Args:
+        index: Of the data frame, or None.
+        rows: An index; a mask in any order of the rows; others are returned as they are.
+
+    Raises:
+        IndexError: If the data frame has no such row.
+    """
+    if index is None:
+        return rows
+    if hasattr(rows, "get_indexer_for"):
+        positions = index.get_indexer_for(rows)
+        if (positions < 0).any():
+            raise IndexError(f"the data frame has no row {rows[positions < 0].tolist()[0]!r}")
+        return positions
+    is_mask = hasattr(rows, "iloc") and rows.dtype == bool and set(rows.index) == set(index)
+    return rows.loc[index] if is_mask else rows
 
 
 def check_columns(expected: Any, data: Any) -> None:

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from pythae_gated.datasets import arguments
 from pythae_gated.datasets.batch import Batch, Row, augment
-from pythae_gated.datasets.frames import check_index
+from pythae_gated.datasets.frames import check_index, to_positions
 from pythae_gated.datasets.images import BETA_RULE, mean_and_beta, open_images
 from pythae_gated.datasets.partners import Candidates, Indices, draw_pairs
 from pythae_gated.errors import PairingError
@@ -144,7 +144,8 @@ class PairedDataset(Dataset[DatasetOutput]):
         asked for, and other items are used as targets and in place of items without a partner.
 
         Args:
-            indices: Distinct indices, or a mask (N,) of bool.
+            indices: Distinct indices, or a mask (N,) of bool. If the data is a data frame, also
+                the index of some of its rows.
             seed: As for the dataset; an int for evaluation.
 
         Raises:
@@ -152,7 +153,8 @@ class PairedDataset(Dataset[DatasetOutput]):
                 has no pairs among them.
         """
         try:
-            chosen = np.arange(len(self))[np.asarray(indices)]
+            rows = to_positions(self.images.index, indices)
+            chosen = np.arange(len(self))[np.asarray(rows)]
         except IndexError as error:
             raise PairingError(
                 f"a split needs one index or more, or a mask ({len(self)},): {error}"

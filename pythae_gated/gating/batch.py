@@ -57,7 +57,10 @@ def warn_about_data(model: Any, partitions: Partitions, data: Tensor, has_pairs:
     Also about a loss whose weight of the KL is not known.
     """
     name, names = type(model).__name__, partitions.names
-    if not has_pairs and len(names) > 1:
+    what = "the data"
+    if not model.training:
+        what += " of the evaluation (only a PairedDataset divides uint8 by 255)"
+    elif not has_pairs and len(names) > 1:
         warnings.warn(
             f"{name} trains on images without pairs, that is as the ungated model, although it "
             f"has the partitions {', '.join(names)}; pass a PairedDataset",
@@ -65,7 +68,8 @@ def warn_about_data(model: Any, partitions: Partitions, data: Tensor, has_pairs:
         )
     author = type(model).loss_function.__module__.split(".")[0]
     is_known = author in ("pythae", "pythae_gated") or hasattr(model, "kl_weight")
-    if has_pairs and not is_known and model.model_config.closed_partitions == "target":
+    targets = model.training and has_pairs
+    if targets and not is_known and model.model_config.closed_partitions == "target":
         warnings.warn(
             f"{name} has its own loss_function, in which the KL is taken to have a weight of "
             f"{kl_weight(model):g}; set kl_weight, a number or property of the model. If the KL's "
@@ -74,7 +78,7 @@ def warn_about_data(model: Any, partitions: Partitions, data: Tensor, has_pairs:
         )
     if (spread := float(data.detach().float().std(correction=0))) > 20:
         warnings.warn(
-            f"the data has a standard deviation of {spread:.3g}, with which trainings on pairs "
+            f"{what} has a standard deviation of {spread:.3g}, with which trainings on pairs "
             "have failed: standardise it, or scale images to [0, 1]",
             stacklevel=4,
         )
@@ -84,7 +88,7 @@ def warn_about_data(model: Any, partitions: Partitions, data: Tensor, has_pairs:
     low, high = float(data.detach().min()), float(data.detach().max())
     if low < 0 or high > 1:
         warnings.warn(
-            f"the data is between {low:.3g} and {high:.3g}, and the decoder ends in a Sigmoid, as "
+            f"{what} is between {low:.3g} and {high:.3g}, and the decoder ends in a Sigmoid, as "
             "Pythae's default does: values outside [0, 1] cannot be reconstructed; rescale the "
             "data, or pass networks without it, such as those of pythae_gated.networks",
             stacklevel=4,

@@ -184,6 +184,10 @@ def _gate_posterior(output: Any, mask: Tensor) -> ModelOutput:
     """The output of an encoder, gated, after the user's hooks on the encoder."""
     gated = {}
     for key in ("embedding", "log_covariance"):
+        if key not in output:
+            raise GateError(
+                f"the encoder returns no {key}: expected that of a VAE with a Gaussian posterior"
+            )
         code = output[key]
         if code.shape != mask.shape:
             raise GateError(

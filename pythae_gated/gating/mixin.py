@@ -28,7 +28,7 @@ def _inference(name: str) -> Any:
 
     @functools.wraps(getattr(BaseAE, name))
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        seen, self._data_seen = self._data_seen, True
+        seen, self._data_seen = self._data_seen, frozenset((True, False))
         try:
             return getattr(super(GatedMixin, self), name)(*args, **kwargs)
         finally:
@@ -86,8 +86,9 @@ class GatedMixin(HubCardMixin, _Parent):
 
     Warns:
         UserWarning: At the first training step, if the batch has no pairs although the model has
-            several partitions, a standard deviation above 20, or values that the decoder's final
-            Sigmoid cannot reach, or `loss_function` is your own and there is no `kl_weight`.
+            several partitions, or `loss_function` is your own and there is no `kl_weight`; there
+            and at the first step of an evaluation, if the data has a standard deviation above 20,
+            or values that the decoder's final Sigmoid cannot reach.
 
     Reference:
         Vowels, Camgoz and Bowden, Gated Variational AutoEncoders, 2019 (arXiv 1911.06443).
@@ -112,7 +113,7 @@ class GatedMixin(HubCardMixin, _Parent):
         partitions_of(model_config)
         super().__init__(model_config, *args, **kwargs)
         self.model_name = type(self).__name__
-        self._data_seen = False
+        self._data_seen: frozenset[bool] = frozenset()  # in training mode, in eval mode
 
     def __getstate__(self) -> dict[str, Any]:
         # Pythae copies the best model during a phase of the schedule, and the copy leaves it.
@@ -188,8 +189,8 @@ class GatedMixin(HubCardMixin, _Parent):
         inference.fit_shape(inputs["data"], self.input_dim)  # only checked: networks may reshape
         check_partitions(inputs.get("partitions"), partitions)
         has_pairs = target is not None or gate is not None
-        if self.training and not self._data_seen:
-            self._data_seen = True
+        if self.training not in self._data_seen:
+            self._data_seen |= {self.training}
             warn_about_data(self, partitions, inputs["data"], has_pairs)
         run = functools.partial(forward_with, self, GatedMixin, kwargs=kwargs)
         if self.decoder_only:

@@ -147,7 +147,7 @@ def evaluate(
     _warn_of_collapse(mean_variance, parts)
 
     draws = draws if codes == "sample" else 1
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(int(seed))
     sides = [side.take(np.tile(np.arange(len(side.codes)), draws)) for side in (fitted, tested)]
     posteriors = [torch.from_numpy(side.codes).unbind(1) for side in sides]
     samples = [sample_posterior(each, generator).numpy() for each in posteriors]
@@ -230,6 +230,8 @@ def _find_left_out(fitted: LabelledCodes, tested: LabelledCodes) -> dict[str, st
             why = "takes fewer than 2 values in the images to test"
         elif fit.discrete and not np.isin(held_out.known_values, fit.known_values).any():
             why = "has no class both in the images to fit and in those to test"
+        elif fit.discrete and len(np.unique(fit.known_values)) == len(fit.known_values):
+            why = "takes each value once in the images to fit (give numbers as floats)"
         else:
             continue
         found[fit.name] = why

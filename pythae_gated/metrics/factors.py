@@ -173,7 +173,10 @@ def as_columns(factors: Factors, rows: int) -> dict[str, Any]:
         raise ValueError("there are no factors")
     for name, values in columns.items():
         if np.shape(values) != (rows,):
-            raise ValueError(f"factor {name!r} has shape {np.shape(values)}: expected ({rows},)")
+            raise ValueError(
+                f"factor {name!r} has shape {np.shape(values)}: expected ({rows},), so "
+                "give each of several columns a name"
+            )
     return columns
 
 
@@ -215,7 +218,8 @@ def _as_factor(name: str, values: Array, known: Mask, discrete: bool) -> Factor:
     kind = values.dtype.kind
     if kind not in "biufU":
         raise ValueError(
-            f"factor {name!r} has dtype {values.dtype}: expected ints, bools, strings or floats"
+            f"factor {name!r} has dtype {values.dtype}: expected ints, bools, strings or floats, "
+            "so convert it, as in values.astype(str)"
         )
     if not discrete and kind == "U":
         raise ValueError(f"factor {name!r} has strings, so it must be among the discrete factors")

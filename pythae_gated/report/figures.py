@@ -75,7 +75,7 @@ def draw_figures(
         if several:
             swapped = plots.swap_grid(model, rows, columns, name, partitions=partitions)
             yield Figure("swap", _tile(swapped, rows=rows, columns=columns), name, number)
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(int(seed))
         varied = plots.variations(
             model, rows, name, VARIATIONS, partitions=partitions, generator=generator
         )

@@ -144,7 +144,15 @@ def test_a_data_frame_of_numbers_is_a_table(dtype):
     assert torch.equal(open_images(table).read(range(N)), expected)
 
 
-@pytest.mark.parametrize("column", [[np.zeros((1, 2, 2))] * N, ["a"] * N])
+@pytest.mark.parametrize(
+    "column",
+    [
+        [np.zeros((1, 2, 2))] * N,
+        ["a"] * N,
+        ["1"] * N,
+        pd.to_datetime(["2020-01-01"] * N),
+    ],
+)
 def test_a_data_frame_with_other_columns_than_numbers_is_refused(column):
     table = pd.DataFrame({"image": column, "age": np.arange(N)})
     with pytest.raises(ValueError, match=r"columns that are not numbers .*data\['image'\]"):

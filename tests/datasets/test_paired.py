@@ -85,7 +85,7 @@ class TestPairs:
 
     def test_labels_belong_to_the_items_that_replace_others(self):
         labels = np.full(N, np.nan)
-        labels[:10] = 1.0
+        labels[:10] = [1.0, 2.0] * 5
         dataset = PairedDataset(
             IMAGES, PARTITIONS, {"pose": labels}, weights={"self": 0}, labels=np.arange(N)
         )
@@ -204,7 +204,10 @@ class TestLoading:
 
     def test_workers_draw_different_partners(self):
         dataset = PairedDataset(
-            IMAGES[:4], BOTH, {"pose": [0] * 4, "identity": [0] * 4}, weights={"self": 0}
+            IMAGES[:8],
+            BOTH,
+            {"pose": [0, 1] * 4, "identity": [0, 1] * 4},
+            weights={"self": 0},
         )
         loader = DataLoader(Subset(dataset, [0] * 64), 32, num_workers=2)
         first, second = loader
@@ -284,6 +287,17 @@ class TestSplit:
         assert len(dataset) == N
         assert dataset.seed is None
 
+    def test_rows_of_a_data_frame_are_given_by_their_index(self):
+        table = pd.DataFrame(IMAGES.reshape(N, -1)).sample(frac=1, random_state=0)
+        dataset = PairedDataset(table, PARTITIONS, {"pose": POSE[table.index]})
+        part = dataset.split(table.index[40:])
+        assert part.images.index.equals(table.index[40:])
+        mask = pd.Series(np.arange(N) >= 40)  # in the order of IMAGES
+        assert set(dataset.split(mask).images.index) == set(range(40, N))
+        assert dataset.split(range(20)).images.index.equals(table.index[:20])
+        with pytest.raises(PairingError, match="the data frame has no row 99"):
+            dataset.split(pd.Index([3, 99]))
+
     def test_a_split_of_unlabelled_items_is_refused(self):
         labels = np.where(np.arange(N) < 30, POSE, -1)
         dataset = PairedDataset(IMAGES, PARTITIONS, {"pose": labels}, unknown=-1)
@@ -335,7 +349,10 @@ class TestBadInput:
                 "60 of 60 labels .* equal no other, .* round them",
             ),
             ({"factors": {}}, r"no labels for \['pose', 'identity'\]: set rest="),
-            ({"factors": {"pose": POSE, "identity": POSE}}, r"set rest=\[\]"),
+            (
+                {"factors": {"pose": POSE, "identity": POSE}},
+                r"labels for \['identity'\], which .* config has in the rest: set rest=\[\]",
+            ),
             ({"weights": {"identity": 1}}, "weights has 'identity': expected some of pose, self"),
             ({"weights": {"pose": -1}}, "the weight of 'pose' is -1"),
             ({"weights": {"pose": float("nan")}}, "the weight of 'pose' is nan"),
@@ -383,6 +400,17 @@ class Photographs(torch.utils.data.Dataset):
 
 
 class TestOtherSupervision:
+    def test_labels_that_look_missing_are_warned_of(self):
+        ages = np.where(np.arange(N) < 20, -1, np.arange(N))
+        with pytest.warns(UserWarning, match=r"of 'pose' that look missing: \[-1\]; see unknown="):
+            dataset = PairedDataset(IMAGES, PARTITIONS, {"pose": ages}, tolerance={"pose": 3})
+        assert "look missing: [-1]" in dataset.summary()
+
+    def test_no_partners_within_a_tolerance(self):
+        ages = {"pose": np.arange(N)}
+        with pytest.raises(PairingError, match="'pose' are partners: raise its tolerance"):
+            PairedDataset(IMAGES, PARTITIONS, ages, tolerance={"pose": 0.5})
+
     def test_labels_within_a_tolerance(self):
         angle = np.arange(N) * 1.5
         angle[7] = np.nan
@@ -428,7 +456,7 @@ class TestOtherSupervision:
         assert found == {"pose": 3.0, "identity": 1.0, "self": 2.0}
 
     def test_a_target_that_shares_two_factors_opens_one_partition_only(self):
-        factors = {"pose": np.zeros(N, dtype=int), "identity": np.zeros(N, dtype=int)}
+        factors = {"pose": np.arange(N) % 2, "identity": np.arange(N) % 2}
         batch = batch_of(PairedDataset(IMAGES, BOTH, factors, weights={"self": 0}))
         assert (batch["gate"].sum(1) == 1).all()
 
@@ -1010,3 +1038,9 @@ def test_all_forms_of_the_same_labels_give_the_same_pairs_and_each_shares_its_fa
                 assert rows[i] == rows[j]
         else:
             assert i == j
+
+
+@pytest.mark.parametrize("labels", [["glasses"] * 20 + [None] * (N - 20), [3.0] * N])
+def test_a_single_label_is_warned_of(labels):
+    with pytest.warns(UserWarning, match=r"items labelled in 'pose' have one label, so that"):
+        PairedDataset(IMAGES, PARTITIONS, {"pose": labels})

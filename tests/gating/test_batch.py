@@ -135,3 +135,13 @@ def test_values_on_a_large_scale_are_warned_of_once():
     (text,) = warnings_of(model, batch, batch)
     assert "the data has a standard deviation of 7" in text
     assert "standardise it, or scale images to [0, 1]" in text
+
+
+def test_uint8_to_evaluate_on_is_warned_of():
+    """Pythae's datasets do not divide uint8 by 255; a PairedDataset does."""
+    model, plain = make_model(), {"data": torch.arange(48.0).reshape(3, 1, 4, 4) * 5}
+    assert warnings_of(model, make_pairs()) == []
+    scale, sigmoid = warnings_of(model.eval(), plain, plain)
+    what = "the data of the evaluation (only a PairedDataset divides uint8 by 255)"
+    assert f"{what} has a standard deviation of 69.3" in scale
+    assert f"{what} is between 0 and 235, and the decoder ends in a Sigmoid" in sigmoid

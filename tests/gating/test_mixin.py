@@ -7,6 +7,7 @@ from pythae.data.datasets import DatasetOutput
 from pythae.models import INFOVAE_MMD, BetaVAE, BetaVAEConfig, INFOVAE_MMD_Config
 from pythae.models.base.base_utils import ModelOutput
 from pythae.models.nn import BaseDecoder, BaseEncoder
+from pythae.models.nn.default_architectures import Encoder_AE_MLP
 
 from pythae_gated import (
     GatedBetaVAE,
@@ -64,6 +65,13 @@ def test_refuses_gates_and_targets_that_do_not_fit(pair, match, closed):
     model = GatedBetaVAE(make_config(closed_partitions=closed))
     with pytest.raises(GateError, match=match):
         model({"data": torch.rand(3, 1, 4, 4), **pair})
+
+
+def test_the_encoder_of_an_autoencoder_is_refused():
+    model = GatedBetaVAE(make_config(), encoder=Encoder_AE_MLP(make_config()))
+    x = torch.rand(3, 1, 4, 4)
+    with pytest.raises(GateError, match="returns no log_covariance: expected that of a VAE"):
+        model({"data": x, "target": x})
 
 
 def test_an_encoder_of_another_width_is_named():

@@ -356,6 +356,14 @@ class TestLabels:
         assert found.factors == ("yaw",)
         assert found.leakage == {}
 
+    def test_a_factor_known_in_one_image_of_each_class_to_fit_is_left_out(self, model, data):
+        images, factors = data
+        few = {**factors, "rare": [f"p{i}" if i < 3 else None for i in range(800)]}
+        test = images, {**factors, "rare": np.array(["p0", "p1"] * 400)}
+        with pytest.warns(UserWarning, match="'rare' takes each value once in the images to fit"):
+            found = evaluate(model, images, few, test=test, seed=np.int64(0))
+        assert found.factors == ("yaw", "person")
+
     def test_a_rare_factor_does_not_take_the_metrics_of_others(self, model, data):
         images, factors = data
         known = np.arange(800) % 4
