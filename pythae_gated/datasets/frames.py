@@ -48,8 +48,8 @@ def to_positions(index: Any, rows: Any) -> Any:
         if (positions < 0).any():
             raise IndexError(f"the data frame has no row {rows[positions < 0].tolist()[0]!r}")
         return positions
-    is_mask = hasattr(rows, "iloc") and rows.dtype == bool and set(rows.index) == set(index)
-    return rows.loc[index] if is_mask else rows
+    is_mask = hasattr(rows, "iloc") and str(getattr(rows, "dtype", "")).startswith("bool")
+    return rows.loc[index] if is_mask and set(rows.index) == set(index) else rows
 
 
 def check_columns(expected: Any, data: Any) -> None:

@@ -297,6 +297,8 @@ class TestSplit:
         assert dataset.split(range(20)).images.index.equals(table.index[:20])
         with pytest.raises(PairingError, match="the data frame has no row 99"):
             dataset.split(pd.Index([3, 99]))
+        with pytest.raises(PairingError, match="a split needs one index or more"):
+            dataset.split(table)
 
     def test_a_split_of_unlabelled_items_is_refused(self):
         labels = np.where(np.arange(N) < 30, POSE, -1)
