@@ -3,7 +3,6 @@ import shutil
 import subprocess
 import sys
 import types
-from types import ModuleType
 
 import pytest
 import torch
@@ -97,7 +96,7 @@ def test_a_loaded_parent_that_becomes_gated_can_be_saved(tmp_path):
 
 def test_a_model_whose_networks_are_of_a_module_that_is_not_imported_can_be_saved(tmp_path):
     """As after loading in a process that has not imported it."""
-    mine = ModuleType("mine")
+    mine = types.ModuleType("mine")
     exec(
         "from pythae_gated.networks import MLPEncoder\nclass Encoder(MLPEncoder): pass", vars(mine)
     )
