@@ -75,7 +75,8 @@ class HubCardMixin:
         Args:
             dir_path: The folder, made if it does not exist.
         """
-        modules = {type(getattr(self, name)).__module__ for name in ("encoder", "decoder")}
+        own = {name: getattr(self, name) for name in ("encoder", "decoder")}
+        modules = {type(network).__module__ for network in own.values()}
         stubs = {name: ModuleType(name) for name in modules - sys.modules.keys()}
         sys.modules.update(stubs)  # Pythae requires the modules, which loading does not import
         try:
@@ -83,8 +84,8 @@ class HubCardMixin:
         finally:
             for name in stubs:
                 del sys.modules[name]
-        for name in ("encoder", "decoder"):
-            path, network = Path(dir_path, f"{name}.pkl"), getattr(self, name)
+        for name, network in own.items():
+            path = Path(dir_path, f"{name}.pkl")
             of_ours = getattr(networks, type(network).__name__, None)
             if path.exists() and type(network) is of_ours:
                 # Pythae's file has a copy of the class, whose instances cannot be pickled again.

@@ -58,10 +58,10 @@ def check_partitions(
             )
     rest = [name for name in partitions.names if name not in supervised]
     fix = f"no labels for {rest}: set rest={rest} in the model's config"
-    if declared and not set(rest) >= set(partitions.rest):
+    if declared and (labelled := sorted(set(partitions.rest).intersection(supervised))):
         raise PairingError(
-            f"there are labels for {sorted(set(partitions.rest) - set(rest))}, which the model's "
-            f"config has in the rest: set rest={rest} there, or leave them out"
+            f"there are labels for {labelled}, which the model's config has in the rest: set "
+            f"rest={rest} there, or leave them out"
         )
     if declared and set(rest) != set(partitions.rest):
         raise PairingError(f"{fix} (now {list(partitions.rest)}), or give the missing factors")

@@ -14,10 +14,12 @@ def from_pandas(data: Any) -> Any:
     """
     if data.ndim == 1 and data.dtype == object:
         return data.tolist()
-    data = data.infer_objects()
-    dtypes = zip(getattr(data, "columns", ["data"]), np.atleast_1d(data.dtypes), strict=True)
-    others = [f"{name!r} of dtype {dtype}" for name, dtype in dtypes if dtype.kind not in "biuf"]
-    is_uint8 = {str(each).lower() for each in np.atleast_1d(data.dtypes)} == {"uint8"}
+    if any(dtype.kind == "O" for dtype in np.atleast_1d(data.dtypes)):  # which may be numbers
+        data = data.infer_objects()
+    dtypes = np.atleast_1d(data.dtypes)
+    columns = zip(getattr(data, "columns", ["data"]), dtypes, strict=True)
+    others = [f"{name!r} of dtype {dtype}" for name, dtype in columns if dtype.kind not in "biuf"]
+    is_uint8 = {str(each).lower() for each in dtypes} == {"uint8"}
     kind = {"dtype": np.uint8} if is_uint8 else {"dtype": np.float32, "na_value": np.nan}
     try:
         array = data.to_numpy(**kind)

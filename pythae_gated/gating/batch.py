@@ -52,30 +52,15 @@ def check_pair(
 
 
 def warn_about_data(model: Any, partitions: Partitions, data: Tensor, has_pairs: bool) -> None:
-    """Warn about data without pairs, on a large scale, or that the decoder cannot reach.
+    """Warn about data on a large scale, or that the decoder cannot reach.
 
-    Also about a loss whose weight of the KL is not known.
+    In training, also about data without pairs, and a loss whose weight of the KL is not known.
     """
-    name, names = type(model).__name__, partitions.names
     what = "the data"
-    if not model.training:
+    if model.training:
+        _warn_about_training(model, partitions, has_pairs)
+    else:
         what += " of the evaluation (only a PairedDataset divides uint8 by 255)"
-    elif not has_pairs and len(names) > 1:
-        warnings.warn(
-            f"{name} trains on images without pairs, that is as the ungated model, although it "
-            f"has the partitions {', '.join(names)}; pass a PairedDataset",
-            stacklevel=4,
-        )
-    author = type(model).loss_function.__module__.split(".")[0]
-    is_known = author in ("pythae", "pythae_gated") or hasattr(model, "kl_weight")
-    targets = model.training and has_pairs
-    if targets and not is_known and model.model_config.closed_partitions == "target":
-        warnings.warn(
-            f"{name} has its own loss_function, in which the KL is taken to have a weight of "
-            f"{kl_weight(model):g}; set kl_weight, a number or property of the model. If the KL's "
-            "weight is lower than that, the training can diverge",
-            stacklevel=4,
-        )
     if (spread := float(data.detach().float().std(correction=0))) > 20:
         warnings.warn(
             f"{what} has a standard deviation of {spread:.3g}, with which trainings on pairs "
@@ -92,4 +77,23 @@ def warn_about_data(model: Any, partitions: Partitions, data: Tensor, has_pairs:
             "Pythae's default does: values outside [0, 1] cannot be reconstructed; rescale the "
             "data, or pass networks without it, such as those of pythae_gated.networks",
             stacklevel=4,
+        )
+
+
+def _warn_about_training(model: Any, partitions: Partitions, has_pairs: bool) -> None:
+    name, names = type(model).__name__, partitions.names
+    if not has_pairs and len(names) > 1:
+        warnings.warn(
+            f"{name} trains on images without pairs, that is as the ungated model, although it "
+            f"has the partitions {', '.join(names)}; pass a PairedDataset",
+            stacklevel=5,
+        )
+    author = type(model).loss_function.__module__.split(".")[0]
+    is_known = author in ("pythae", "pythae_gated") or hasattr(model, "kl_weight")
+    if has_pairs and not is_known and model.model_config.closed_partitions == "target":
+        warnings.warn(
+            f"{name} has its own loss_function, in which the KL is taken to have a weight of "
+            f"{kl_weight(model):g}; set kl_weight, a number or property of the model. If the KL's "
+            "weight is lower than that, the training can diverge",
+            stacklevel=5,
         )

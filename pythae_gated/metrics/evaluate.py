@@ -224,13 +224,13 @@ def _find_left_out(fitted: LabelledCodes, tested: LabelledCodes) -> dict[str, st
     """Factors that cannot be evaluated, and why, with a warning, unless it is all of them."""
     found = {}
     for fit, held_out in zip(fitted.factors, tested.factors, strict=True):
-        if len(np.unique(fit.known_values)) < 2:
+        if fit.n_distinct < 2:
             why = "takes fewer than 2 values in the images to fit"
-        elif len(np.unique(held_out.known_values)) < 2:
+        elif held_out.n_distinct < 2:
             why = "takes fewer than 2 values in the images to test"
         elif fit.discrete and not np.isin(held_out.known_values, fit.known_values).any():
             why = "has no class both in the images to fit and in those to test"
-        elif fit.discrete and len(np.unique(fit.known_values)) == len(fit.known_values):
+        elif fit.all_differ:
             why = "takes each value once in the images to fit (give numbers as floats)"
         else:
             continue

@@ -39,6 +39,16 @@ class Factor:
         return self.values[self.known]
 
     @cached_property
+    def n_distinct(self) -> int:
+        """The number of different known values."""
+        return len(np.unique(self.known_values))
+
+    @property
+    def all_differ(self) -> bool:
+        """Whether the factor is discrete and each known value occurs once."""
+        return self.discrete and self.n_distinct == len(self.known_values)
+
+    @cached_property
     def _numbers(self) -> Array:
         """A number for each value: strings are sorted once, not for each other factor."""
         return np.unique(self.values, return_inverse=True)[1]
@@ -62,14 +72,13 @@ class Factor:
         Raises:
             ValueError: With its name.
         """
-        known = self.known_values
-        distinct = len(np.unique(known))
+        known, distinct = self.known_values, self.n_distinct
         if distinct < 2:
             raise ValueError(
                 f"factor {self.name!r} takes fewer than 2 values in the {len(known)} rows in "
                 "which it is known; leave it out"
             )
-        if self.discrete and distinct == len(known):
+        if self.all_differ:
             raise ValueError(
                 f"factor {self.name!r} takes {distinct} values in {distinct} rows, each once "
                 f"(such as {known[0]}): give it as floats to have it binned, use fewer bins or "
