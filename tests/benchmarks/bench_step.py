@@ -1,11 +1,11 @@
 """Measure a training step of gated models relative to their Pythae parents. Prints Markdown.
 
-Run it as `python tests/benchmarks/bench_step.py`. Steps of both models alternate, and the median
-of their time ratios is shown: "input" on B pairs relative to the parent on B images, "target"
-on B pairs relative to the parent on 2 B images. Peak memory is the increase of a process's
-high-water mark over its first steps. A second table has the cost of each term of "target"
-(the first has none of them), and a third that of each phase of `GatedSchedule`. On a GPU:
-`--device cuda`, where memory is the peak of what torch allocates.
+Run it as `python tests/benchmarks/bench_step.py`. Steps of the models that are compared
+alternate, and the median of their time ratios is shown: "input" on B pairs relative to the parent
+on B images, "target" on B pairs relative to the parent on 2 B images. Peak memory is the increase
+of a process's high-water mark over its first steps. A second table has the cost of each term of
+"target" (the first has none of them), and a third that of each phase of `GatedSchedule`. On a
+GPU: `--device cuda`, where memory is the peak of what torch allocates.
 """
 
 import argparse
@@ -87,17 +87,22 @@ def make_step(
     return step
 
 
-def ratio(ours: Callable[[], None], theirs: Callable[[], None], seconds: float) -> float:
-    """The median ratio of the times of alternating steps; the order alternates too."""
-    ratios, until = [], time.perf_counter() + seconds
-    while time.perf_counter() < until or len(ratios) < 5:
+def ratios(
+    steps: list[Callable[[], None]], parent: Callable[[], None], seconds: float
+) -> list[float]:
+    """The median ratio of each step's time to the parent's, in rounds of all of them."""
+    rounds: list[list[float]] = []
+    until = time.perf_counter() + seconds * len(steps)
+    everything = [parent, *steps]
+    while time.perf_counter() < until or len(rounds) < 5:
         times = {}
-        for step in (ours, theirs) if len(ratios) % 2 else (theirs, ours):
+        for at in range(len(everything)):  # each round begins with another one
+            step = everything[(at + len(rounds)) % len(everything)]
             start = time.perf_counter()
             step()
             times[step] = time.perf_counter() - start
-        ratios.append(times[ours] / times[theirs])
-    return statistics.median(ratios[2:])
+        rounds.append([times[step] / times[parent] for step in steps])
+    return [statistics.median(column) for column in zip(*rounds[2:], strict=True)]
 
 
 def keep_freed_memory() -> None:
@@ -159,7 +164,7 @@ def main() -> None:
         for size in (64, 256, 1024):
             parents = (make_step(name, rows, None, device) for rows in (size, 2 * size))
             times = [
-                ratio(make_step(name, size, closed, device), parent, args.seconds)
+                ratios([make_step(name, size, closed, device)], parent, args.seconds)[0]
                 for closed, parent in zip(("input", "target"), parents, strict=True)
             ]
             memory = [peak_memory(name, size, closed, device) for closed in ("input", None)]
@@ -176,7 +181,7 @@ def main() -> None:
             make_step("BetaVAE", size, "target", device, rest=["identity"], **options)
             for options in TERMS.values()
         ]
-        cells = [f"{ratio(step, parent, args.seconds):.2f}" for step in steps]
+        cells = [f"{time:.2f}" for time in ratios(steps, parent, args.seconds)]
         print(f"| {size} | {' | '.join(cells)} |", flush=True)
     schedule = GatedSchedule()
     finish = schedule.finish
@@ -189,7 +194,7 @@ def main() -> None:
         rest: dict[str, Any] = {"rest": ["identity"]}
         former = make_step("BetaVAE", size, "target", device, **rest, **NO_TERMS)
         steps = [make_step("BetaVAE", size, "target", device, phase, **rest) for phase in PHASES]
-        times = [ratio(step, parent, args.seconds) for step in (*steps, former)]
+        times = ratios([*steps, former], parent, args.seconds)
         mean = sum(time * share for time, share in zip(times, shares, strict=False))
         cells = [f"{time:.2f}" for time in (*times[:-1], mean, mean / times[-1])]
         print(f"| {size} | {' | '.join(cells)} |", flush=True)
