@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -64,6 +63,9 @@ class Groups(Candidates):
     """Items are partners if their labels, numbers (N,), are equal; -1 is unknown.
 
     If `balanced`, `sample` draws each label equally often, not each item.
+
+    Attributes:
+        sizes: The number of items of each label that several have.
     """
 
     def __init__(self, codes: Codes, balanced: bool = False) -> None:
@@ -76,16 +78,8 @@ class Groups(Candidates):
         table = csr_matrix((np.ones(len(members), bool), (codes[members], members)), shape=shape)
         self._starts: Indices = table.indptr
         self._order: Indices = table.indices  # items, one group after another
-
-    @cached_property
-    def _repeated(self) -> Indices:
-        """The labels that several items have."""
-        return np.flatnonzero(np.diff(self._starts))
-
-    @property
-    def sizes(self) -> Indices:
-        """The number of items of each label that several have."""
-        return np.diff(self._starts)[self._repeated]
+        self._repeated = np.flatnonzero(sizes > 1).astype(np.int32)  # labels that several have
+        self.sizes = sizes[self._repeated].astype(np.int32)
 
     def sample(self, n: int, rng: np.random.Generator) -> Indices:
         if not self.balanced:
