@@ -144,11 +144,9 @@ def _group(values: NDArray[Any], known: Mask, name: str, balanced: bool) -> Grou
             f"labels of {name!r} are strings and other types, and '1' does not equal 1: convert "
             "them all, and give those that are missing as None"
         )
-    if len(groups) and not balanced:
-        sizes = groups.sizes
-        low, high = sizes.min(), sizes.max()
-        if high >= 10 * low:
-            groups.note = f"a label of {name!r} is on {low:,} to {high:,} images; see balanced="
+    low, high = groups.sizes.min(initial=len(values)), groups.sizes.max(initial=0)
+    if high >= 10 * low and not balanced:
+        groups.note = f"a label of {name!r} is on {low:,} to {high:,} images; see balanced="
     return groups
 
 
