@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -167,10 +168,8 @@ class Neighbours(Candidates):
         side = 1.01 * self._tolerance  # neighbours are in the same or in adjacent cells
         columns = labels[:, span.argsort()[-3:]].clip(-1e15 * side, 1e15 * side)
         strides = _STRIDES[-columns.shape[1] :]
-        lines = np.zeros(1, dtype=np.int64)
-        for stride in strides[:-1]:
-            lines = np.add.outer(lines, [-stride, 0, stride]).ravel()
-        return np.floor(columns / side).astype(np.int64) @ strides, lines
+        steps = np.array([*product((-1, 0, 1), repeat=len(strides) - 1)], dtype=np.int64)
+        return np.floor(columns / side).astype(np.int64) @ strides, steps @ strides[:-1]
 
     def _radius(self, labels: Floats) -> Floats:  # (n, F) -> (n,)
         """The tolerance, and the rounding error of a label and of one so far from it."""
