@@ -47,8 +47,7 @@ def read_labels(
         >>> values.dtype.kind, known.tolist()
         ('U', [True, False, True, False])
     """
-    values, known, _ = _read(labels, name, _as_list(unknown))
-    return values, known
+    return _read(labels, name, _as_list(unknown))[:2]
 
 
 def read_factors(
@@ -122,8 +121,7 @@ def _read(
     if values.dtype.kind in "fMm":
         known &= values == values  # NaN and NaT differ from themselves
     equal = [known & _equals(values, value) for value in missing]
-    for mask in equal:
-        known = known & ~mask
+    known = known & ~np.any(equal, axis=0)
     counts = [int(mask.sum()) for mask in equal]
     return _narrowed(values, known), known, list(zip(missing, counts, strict=True))
 
@@ -242,10 +240,9 @@ def _equals(values: NDArray[Any], value: Any) -> Mask:
 def _is_same(a: Any, b: Any) -> bool:
     if isinstance(a, str) == isinstance(b, str):
         return bool(a == b)
-    try:
+    with suppress(TypeError, ValueError):
         return float(a) == float(b)
-    except (TypeError, ValueError):
-        return False
+    return False
 
 
 def _each(function: Callable[[Any], bool], values: NDArray[Any]) -> Mask:
