@@ -15,7 +15,7 @@ from pythae_gated.datasets.frames import from_pandas
 
 Images: TypeAlias = Any  # of any kind that `open_images` reads
 
-_READ_AT_ONCE = 1024, 2**24  # at most so many images and values
+_MOST_IMAGES, _MOST_VALUES = 1024, 2**24  # to read at once
 BETA_RULE = 0.005  # of half the squared error of the mean
 
 
@@ -139,8 +139,7 @@ class ImageReader:
         self._is_finite = False
         in_memory = isinstance(data, (Tensor, np.ndarray)) and not isinstance(data, np.memmap)
         first = self.read([0])
-        most, values = _READ_AT_ONCE
-        self.read_at_once = step = min(most, -(-values // first.numel()))
+        self.read_at_once = step = min(_MOST_IMAGES, -(-_MOST_VALUES // first.numel()))
         n = len(self) if in_memory else 0
         chunks = (range(n)[i : i + step] for i in range(0, n, step))
         highest = max(map(float, (first.max(), *(self.read(chunk).max() for chunk in chunks))))
