@@ -79,11 +79,7 @@ def open_images(data: Any, image_key: Any = None) -> "ImageReader":
         return open_images(data.dataset, image_key).subset(np.asarray(data.indices))
     if type(data) is TensorDataset and image_key is None:
         data = data.tensors[0]
-    if not hasattr(data, "iloc"):
-        return ImageReader(data, image_key)
-    reader = ImageReader(from_pandas(data), image_key)
-    reader.index, reader.columns = data.index, getattr(data, "columns", None)
-    return reader
+    return ImageReader(data, image_key)
 
 
 def read_all(data: Images) -> Tensor:  # (N, *input_dim)
@@ -133,6 +129,9 @@ class ImageReader:
     columns: Any = None
 
     def __init__(self, data: Any, image_key: Any = None) -> None:
+        if hasattr(data, "iloc"):
+            self.index, self.columns = data.index, getattr(data, "columns", None)
+            data = from_pandas(data)
         _check_type(data, image_key is not None)
         self.data, self._key = data, image_key
         self._items: NDArray[Any] = np.arange(len(data))
