@@ -245,10 +245,9 @@ def _reopen(data: Any) -> partial[Any] | None:
     root = data
     while isinstance(root, np.ndarray) and isinstance(root.base, np.ndarray):
         root = root.base
-    if not isinstance(root, np.memmap) or root.filename is None or root.mode == "c":
+    is_part = isinstance(root, np.memmap) and data.flags.forc  # contiguous, in either order
+    if not is_part or root.filename is None or root.mode == "c":
         return None  # changes in memory only are sent as they are
-    if not (data.flags.c_contiguous or data.flags.f_contiguous):
-        return None
     order = "C" if data.flags.c_contiguous else "F"
     offset = root.offset + data.ctypes.data - root.ctypes.data
     return partial(np.memmap, root.filename, data.dtype, "r", offset, data.shape, order)
