@@ -12,13 +12,12 @@ def from_pandas(data: Any) -> Any:
     Raises:
         ValueError: If other columns than numbers are in the data frame.
     """
-    if data.ndim == 1 and data.dtype == object:
-        return data.tolist()
-    if any(dtype.kind == "O" for dtype in np.atleast_1d(data.dtypes)):  # which may be numbers
+    if data.ndim == 1:
+        return data.tolist() if data.dtype == object else data.to_numpy()
+    if any(dtype.kind == "O" for dtype in data.dtypes):  # which may be numbers
         data = data.infer_objects()
-    dtypes = np.atleast_1d(data.dtypes)
-    columns = zip(getattr(data, "columns", ["data"]), dtypes, strict=True)
-    others = [f"{name!r} of dtype {dtype}" for name, dtype in columns if dtype.kind not in "biuf"]
+    dtypes = data.dtypes
+    others = [f"{name!r} of dtype {of}" for name, of in dtypes.items() if of.kind not in "biuf"]
     is_uint8 = {str(each).lower() for each in dtypes} == {"uint8"}
     kind = {"dtype": np.uint8} if is_uint8 else {"dtype": np.float32, "na_value": np.nan}
     try:
