@@ -74,9 +74,8 @@ def check_weights(
     weights: Mapping[str, float], supervised: Collection[str], has_rest: bool
 ) -> dict[str, float]:
     """The relative frequency of each kind of pair."""
-    kinds = dict.fromkeys((*supervised, SELF), 1.0)
-    if has_rest and supervised:
-        kinds[SELF] = float(len(supervised))
+    self_weight = max(len(supervised), 1) if has_rest else 1
+    kinds = {**dict.fromkeys(supervised, 1.0), SELF: float(self_weight)}
     for name, weight in weights.items():
         if name not in kinds:
             raise PairingError(f"weights has {name!r}: expected some of {', '.join(kinds)}")
