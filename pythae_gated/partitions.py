@@ -52,9 +52,8 @@ class Partitions:
         for name in rest:
             if name not in sizes:
                 raise PartitionError(f"rest: {_unknown(name, sizes)}")
-        object.__setattr__(self, "names", tuple(sizes))
-        object.__setattr__(self, "_sizes", tuple(int(size) for size in sizes.values()))
-        object.__setattr__(self, "rest", tuple(name for name in sizes if name in rest))
+        ordered = tuple(name for name in sizes if name in rest)
+        vars(self).update(names=tuple(sizes), _sizes=tuple(map(int, sizes.values())), rest=ordered)
 
     def __repr__(self) -> str:
         rest = f", rest={list(self.rest)}" if self.rest else ""
