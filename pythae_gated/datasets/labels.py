@@ -17,11 +17,10 @@ _LOOK_MISSING = {"", "?", "nan", "nat", "na", "n/a", "<na>", "none", "null", "un
 
 Codes = NDArray[np.int32]
 Mask = NDArray[np.bool_]
+Labels = tuple[NDArray[Any], Mask]  # the values, and which are known, both (N,) or (N, F)
 
 
-def read_labels(
-    labels: Any, name: str, unknown: Any = None
-) -> tuple[NDArray[Any], Mask]:  # both (N,) or (N, F)
+def read_labels(labels: Any, name: str, unknown: Any = None) -> Labels:
     """Read labels of any type, and which of them are known.
 
     None, NaN, NaT, `pandas.NA`, masked entries and the values of `unknown` are missing. The
@@ -47,12 +46,10 @@ def read_labels(
         >>> values.dtype.kind, known.tolist()
         ('U', [True, False, True, False])
     """
-    return _read(labels, name, _as_list(unknown))[:2]
+    return _read(labels, name, _as_list(unknown))[0]
 
 
-def read_factors(
-    factors: Mapping[str, Any], unknown: Any = None
-) -> dict[str, tuple[NDArray[Any], Mask]]:
+def read_factors(factors: Mapping[str, Any], unknown: Any = None) -> dict[str, Labels]:
     """Read the labels of several factors as `read_labels` does, name -> (values, known).
 
     Args:
@@ -78,10 +75,9 @@ def read_factors(
     found, counts = {}, defaultdict[tuple[str, str], dict[str, int]](dict)
     for name, labels in factors.items():
         where = f"labels of {name!r}" if by_name is unknown else "labels"
-        values, known, hits = _read(labels, name, _as_list(by_name.get(name)))
+        found[name], hits = _read(labels, name, _as_list(by_name.get(name)))
         for value, count in hits:
             counts[repr(value), where][name] = count
-        found[name] = values, known
     for (value, where), by_factor in counts.items():
         names = [name for name, count in by_factor.items() if count]
         if not names:
@@ -96,10 +92,8 @@ def read_factors(
     return found
 
 
-def _read(
-    labels: Any, name: str, missing: list[Any]
-) -> tuple[NDArray[Any], Mask, list[tuple[Any, int]]]:
-    """The values, which are known, and how often each of the missing values occurs."""
+def _read(labels: Any, name: str, missing: list[Any]) -> tuple[Labels, list[tuple[Any, int]]]:
+    """The labels, and how often each of the missing values occurs."""
     try:
         array = _as_array(labels)
     except (TypeError, ValueError) as error:
@@ -123,7 +117,7 @@ def _read(
     equal = [known & _equals(values, value) for value in missing]
     known = known & ~np.any(equal, axis=0)
     counts = [int(mask.sum()) for mask in equal]
-    return _narrowed(values, known), known, list(zip(missing, counts, strict=True))
+    return (_narrowed(values, known), known), list(zip(missing, counts, strict=True))
 
 
 def encode_labels(values: NDArray[Any], known: Mask) -> Codes:  # (N,)
