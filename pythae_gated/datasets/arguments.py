@@ -13,8 +13,10 @@ from pythae_gated.datasets.partners import Candidates, Edges, Groups, Neighbours
 from pythae_gated.errors import PairingError
 from pythae_gated.partitions import SELF, Partitions
 
+ByName = Mapping[str, Any]  # the name of a partition -> what is given for it
 
-def as_mapping(value: Any, argument: str) -> Mapping[str, Any]:
+
+def as_mapping(value: Any, argument: str) -> ByName:
     """A mapping from partition, also of a data frame; None is an empty one."""
     if hasattr(value, "iloc") and hasattr(value, "columns"):  # a data frame
         return dict(value.items())
@@ -88,12 +90,7 @@ def check_weights(
 
 
 def make_candidates(
-    n: int,
-    factors: Mapping[str, Any],
-    pairs: Mapping[str, Any],
-    tolerance: Mapping[str, float],
-    unknown: Any,
-    balanced: bool,
+    n: int, factors: ByName, pairs: ByName, tolerance: ByName, unknown: Any, balanced: bool
 ) -> dict[str, Candidates]:
     """Read the labels of n images and find the candidates of each labelled partition.
 
