@@ -71,10 +71,9 @@ def open_images(data: Any, image_key: Any = None) -> "ImageReader":
         >>> len(reader), reader.read([5, 1]).flatten(1).mean(1)
         (6, tensor([1.0000, 0.2000]))
     """
-    if isinstance(data, ImageReader):
-        return data
-    if isinstance(getattr(data, "images", None), ImageReader):  # a PairedDataset
-        return open_images(data.images)
+    for reader in (data, getattr(data, "images", None)):  # itself, or that of a PairedDataset
+        if isinstance(reader, ImageReader):
+            return reader
     if isinstance(data, Subset) and type(data).__getitem__ is Subset.__getitem__:
         return open_images(data.dataset, image_key).subset(np.asarray(data.indices))
     if type(data) is TensorDataset and image_key is None:
