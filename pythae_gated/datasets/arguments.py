@@ -47,9 +47,7 @@ def check_candidates(candidates: Mapping[str, Candidates]) -> None:
             )
 
 
-def check_partitions(
-    partitions: Partitions | Mapping[str, int], supervised: Collection[str]
-) -> Partitions:
+def check_partitions(partitions: Partitions | ByName, supervised: Collection[str]) -> Partitions:
     """The partitions, whose rest is exactly the partitions without labels or pairs."""
     declared = isinstance(partitions, Partitions)
     partitions = partitions if isinstance(partitions, Partitions) else Partitions(partitions)
@@ -108,9 +106,9 @@ def make_candidates(
         if not known.reshape(n, -1).all(axis=1).any():
             raise ValueError(f"all {n} labels of {name!r} are unknown: name {name!r} in the rest")
         if name in tolerance:
-            found: Candidates = _measure_distance(values, known, name, tolerance[name])
+            found: Candidates = _by_distance(values, known, name, tolerance[name])
         else:
-            found = _group(values, known, name, balanced)
+            found = _by_label(values, known, name, balanced)
         if note := note_missing(name, values, known):
             warnings.warn(note, stacklevel=3)
         if found.n_groups == 1:
@@ -124,7 +122,7 @@ def make_candidates(
     return candidates | {name: _read_pairs(listed, name, n) for name, listed in pairs.items()}
 
 
-def _group(values: NDArray[Any], known: Mask, name: str, balanced: bool) -> Groups:
+def _by_label(values: NDArray[Any], known: Mask, name: str, balanced: bool) -> Groups:
     groups = Groups(encode_labels(values, known), balanced)
     if values.dtype.kind == "f" and groups.n_alone > groups.n_labelled / 2:
         spread = float(np.nanstd(np.where(known, values, np.nan), axis=0).mean())
@@ -150,9 +148,7 @@ def _mixes_strings(labels: NDArray[Any]) -> bool:
     return len({isinstance(label, str) for label in labels}) > 1
 
 
-def _measure_distance(
-    values: NDArray[Any], known: Mask, name: str, tolerance: float
-) -> Neighbours:
+def _by_distance(values: NDArray[Any], known: Mask, name: str, tolerance: float) -> Neighbours:
     if not isinstance(tolerance, Real) or not 0 < tolerance < np.inf:
         raise ValueError(f"the tolerance of {name!r} is {tolerance!r}: expected a number above 0")
     if values.dtype.kind not in "biuf":
