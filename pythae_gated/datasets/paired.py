@@ -160,9 +160,8 @@ class PairedDataset(Dataset[DatasetOutput]):
         if chosen.ndim != 1 or len(np.unique(chosen)) != max(chosen.size, 1):
             raise PairingError(f"a split needs one index or more, all distinct: {indices!r:.60}")
         part = object.__new__(type(self))
-        vars(part).update(vars(self))
-        part.images = self.images.subset(chosen)
-        part.labels = None if self.labels is None else self.labels[chosen]
+        labels = None if self.labels is None else self.labels[chosen]
+        vars(part).update(vars(self), images=self.images.subset(chosen), labels=labels)
         part._setup({name: c.subset(chosen) for name, c in self._candidates.items()}, seed)
         return part
 
