@@ -122,9 +122,7 @@ def evaluate(
         check_index(test_images, test[1])
     check_index(test_images, {"groups": groups})
     read = as_factors(factors, len(images), None, unknown)
-    if groups is not None:
-        groups = read_groups(groups)
-        groups = np.where(groups < 0, np.nan, groups)  # refused where they are used
+    groups = None if groups is None else read_groups(groups)
     fitted = LabelledCodes(_encode(model, images, batch_size), read)
     if test is None:
         to_fit, to_test = split_rows(len(images), seed, groups)

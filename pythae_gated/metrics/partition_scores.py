@@ -118,7 +118,7 @@ def partition_scores(
         )
     check_index(None if test is None else test[0], {"groups": groups})
     numbers = None if groups is None else read_groups(groups)
-    if numbers is not None and (len(numbers) != rows or numbers.min() < 0):
+    if numbers is not None and (len(numbers) != rows or np.isnan(numbers).any()):
         raise ValueError(
             f"{len(numbers)} groups for {rows} rows to test: expected as many, none missing"
         )

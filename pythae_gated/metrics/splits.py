@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
 
 from pythae_gated.datasets.frames import check_columns
-from pythae_gated.datasets.labels import Codes, encode_labels, note_missing, read_labels
+from pythae_gated.datasets.labels import encode_labels, note_missing, read_labels
 from pythae_gated.metrics.factors import Factor, Factors, LabelledCodes, as_codes, label_codes
 from pythae_gated.metrics.forests import chance
 
@@ -20,26 +20,24 @@ def split_rows(n: int, seed: int, groups: Any = None) -> tuple[npt.NDArray[Any],
     Args:
         n: Number of rows.
         seed: Of the split.
-        groups: (N,) labels; the rows of a group are on the same side, and a quarter of the groups
-            is tested.
+        groups: (N,), as from `read_groups`; the rows of a group are on the same side, and a
+            quarter of the groups is tested.
 
     Raises:
         ValueError: If groups have another length or missing labels, or there is only one.
     """
-    if groups is None:
-        fit, held_out = train_test_split(np.arange(n), random_state=seed)
-        return fit, held_out
-    numbers = read_groups(groups)
-    if len(numbers) != n or numbers.min() < 0 or numbers.max() < 1:
+    if groups is not None and (len(groups) != n or np.isnan(groups).any() or groups.max() < 1):
         raise ValueError(
-            f"groups of shape {np.shape(groups)}: expected ({n},), 2 groups or more, none missing"
+            f"groups of shape {groups.shape}: expected ({n},), 2 groups or more, none missing"
         )
-    fit, held_out = train_test_split(np.arange(numbers.max() + 1), random_state=seed)
-    return np.flatnonzero(np.isin(numbers, fit)), np.flatnonzero(np.isin(numbers, held_out))
+    splitter = ShuffleSplit if groups is None else GroupShuffleSplit
+    splits = splitter(1, test_size=0.25, random_state=seed).split(np.zeros(n), groups=groups)
+    fit, held_out = next(splits)
+    return fit, held_out
 
 
-def read_groups(groups: npt.ArrayLike) -> Codes:  # (N,)
-    """The number of each row's group; -1 if it is missing.
+def read_groups(groups: npt.ArrayLike) -> npt.NDArray[np.float64]:  # (N,)
+    """The number of each row's group; NaN if it is missing, so that the numbers can be read again.
 
     Warns:
         UserWarning: If some look missing, such as "" or "nan": they would be one group.
@@ -47,7 +45,8 @@ def read_groups(groups: npt.ArrayLike) -> Codes:  # (N,)
     labels = read_labels(groups, "groups")
     if note := note_missing("groups", *labels):
         warnings.warn(f"{note.split(';')[0]} count as one group", stacklevel=3)
-    return encode_labels(*labels)
+    numbers = encode_labels(*labels)
+    return np.where(numbers < 0, np.nan, numbers)
 
 
 def split_codes(
