@@ -116,9 +116,8 @@ def disentanglement(importance: FloatArray) -> float:  # (L, F)
         0.0
     """
     weights = importance.sum(axis=1)
-    if weights.sum() == 0:
-        return 0.0
-    return float(np.average(_concentration(importance), weights=weights))
+    concentration = _concentration(importance)
+    return float(np.average(concentration, weights=weights)) if weights.any() else 0.0
 
 
 def completeness(importance: FloatArray) -> float:  # (L, F)
