@@ -173,8 +173,7 @@ def evaluate(
         }
     if len(names) == 1:  # both are 1 for any codes
         metrics |= {"modularity": None, "factor_vae_score": None}
-    least = {each.name: least_p_value(each, draws, groups) for each in sides[1].factors}
-    untested = [name for name, p in least.items() if p > SIGNIFICANT]
+    untested = [f.name for f in sides[1].factors if least_p_value(f, draws, groups) > SIGNIFICANT]
     if untested:
         warnings.warn(
             f"too few images or groups are held out to test whether {', '.join(untested)} can be "
