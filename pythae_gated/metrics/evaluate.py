@@ -219,18 +219,16 @@ def _find_left_out(fitted: LabelledCodes, tested: LabelledCodes) -> dict[str, st
     """Factors that cannot be evaluated, and why, with a warning, unless it is all of them."""
     found = {}
     for fit, held_out in zip(fitted.factors, tested.factors, strict=True):
-        if fit.n_distinct < 2:
-            why = "takes fewer than 2 values in the images to fit"
-        elif held_out.n_distinct < 2:
-            why = "takes fewer than 2 values in the images to test"
-        elif fit.discrete and not np.isin(held_out.known_values, fit.known_values).any():
-            why = "has no class both in the images to fit and in those to test"
-        elif fit.all_differ:
-            why = "takes each value once in the images to fit (give numbers as floats)"
-        else:
-            continue
-        found[fit.name] = why
-        warnings.warn(f"factor {fit.name!r} {why}: left out", stacklevel=3)
+        shared = not fit.discrete or np.isin(held_out.known_values, fit.known_values).any()
+        reasons = {
+            "takes fewer than 2 values in the images to fit": fit.n_distinct < 2,
+            "takes fewer than 2 values in the images to test": held_out.n_distinct < 2,
+            "has no class both in the images to fit and in those to test": not shared,
+            "takes each value once in the images to fit (give numbers as floats)": fit.all_differ,
+        }
+        if why := next((why for why, applies in reasons.items() if applies), None):
+            found[fit.name] = why
+            warnings.warn(f"factor {fit.name!r} {why}: left out", stacklevel=3)
     return found if len(found) < len(fitted.factors) else {}  # the metrics refuse all of them
 
 
