@@ -23,8 +23,6 @@ _Matrix = Annotated[
     PlainValidator(lambda value: np.asarray(value, dtype=np.float64)),
     PlainSerializer(lambda array: array.tolist()),
 ]
-_Sizes = Annotated[InstanceOf[Partitions], PlainSerializer(lambda each: each.sizes)]
-
 _Table = dict[str, dict[str, float]]  # partition -> factor -> value
 
 
@@ -64,7 +62,7 @@ class Evaluation(DCI):
     """
 
     importance: _Matrix  # as in DCI, but saved as a list
-    partitions: _Sizes
+    partitions: Annotated[InstanceOf[Partitions], PlainSerializer(lambda each: each.sizes)]
     intended: dict[str, str]
     chance: dict[str, float]
     share: _Table
