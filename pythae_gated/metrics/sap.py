@@ -12,8 +12,6 @@ from pythae_gated.metrics.forests import fit_and_predict
 from pythae_gated.metrics.information import Gaps, find_gaps
 from pythae_gated.metrics.splits import split_codes
 
-LEAST_VARIANCE = 1e-12  # of a dimension; below it, disentanglement_lib regards it as constant
-
 
 def sap(
     codes: npt.ArrayLike,  # (N, L)
@@ -70,7 +68,6 @@ def sap(
 
 
 def _squared_correlation(code: Array, values: Array) -> float:
-    covariance = np.cov(code, values.astype(np.float64))
-    if covariance[0, 0] <= LEAST_VARIANCE:
-        return 0.0
-    return float(covariance[0, 1] ** 2 / (covariance[0, 0] * covariance[1, 1]))
+    (variance, covariance), (_, of_values) = np.cov(code, values.astype(np.float64))
+    is_constant = variance <= 1e-12  # as disentanglement_lib regards it
+    return 0.0 if is_constant else float(covariance**2 / (variance * of_values))
