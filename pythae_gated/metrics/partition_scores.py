@@ -188,11 +188,10 @@ def leakage(
         others = np.delete(np.arange(partitions.latent_dim), partitions.slices[own])
         if len(others):
             sides = fitted.select([name]), tested.select([name])
-            (factor,) = sides[1].factors
-            if len(np.unique(factor.known_values)) < 2:
-                raise ValueError(f"factor {name!r} takes a single value in the rows to test")
             (found,) = predict(*sides, others, seed, n_jobs)
-            guess = chance(factor)
+            if found.factor.n_distinct < 2:
+                raise ValueError(f"factor {name!r} takes a single value in the rows to test")
+            guess = chance(found.factor)
             leaks[name] = max(0.0, found.score - guess) / (1 - guess)
     return leaks
 
