@@ -1,6 +1,7 @@
 """The fields that a gated model's config has besides its parent's."""
 
 import math
+from dataclasses import field
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, ValidationInfo, field_validator, model_validator
@@ -77,6 +78,7 @@ class GatedConfigMixin:
     rest_hsic: float = 10.0
     robust_pairs: bool = False
     partition_order: list[str] | None = None
+    name: Any = field(default=None, kw_only=True)  # accepted, as `to_dict` has it; Pythae sets it
 
     @field_validator("agreement", "labelled_kl", "kl_ratio", "swap_consistency", "rest_hsic")
     @classmethod
@@ -87,15 +89,6 @@ class GatedConfigMixin:
                 f"{info.field_name}={weight}: expected a finite number of at least {least}"
             )
         return weight
-
-    @model_validator(mode="before")
-    @classmethod
-    def _accept_name(cls, given: Any) -> Any:  # which `to_dict` has; pydantic's ArgsKwargs or dict
-        named = given if isinstance(given, dict) else getattr(given, "kwargs", None)
-        if not named or "name" not in named:
-            return given
-        fields = {key: value for key, value in named.items() if key != "name"}
-        return fields if named is given else type(given)(given.args, fields)
 
     @model_validator(mode="after")
     def _check_partitions(self) -> "GatedConfigMixin":
