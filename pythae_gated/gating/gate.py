@@ -98,10 +98,6 @@ class TargetScheme:
         self._mask = partitions.expand(torch.cat([gate, gate]))
         self._weights: Tensor | float = 1.0  # or (2B,), of the rows of both directions
 
-    def overrides(self) -> dict[str, Any]:
-        """The attributes, by name."""
-        return {"encoder": self.encode, "decoder": self.decode, "loss_function": self.loss}
-
     def encode(self, *args: Any, **kwargs: Any) -> Any:
         """The gated posteriors."""
         output = self._model.encoder(*args, **kwargs)

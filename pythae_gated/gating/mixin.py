@@ -213,7 +213,8 @@ class GatedMixin(HubCardMixin, _Parent):
         kwargs.setdefault("dataset_size", len(data))
         both = DatasetOutput(inputs, data=torch.cat([data, target]))
         scheme = TargetScheme(self, partitions, gate)
-        output = run(scheme.overrides(), both)
+        parts = {"encoder": scheme.encode, "decoder": scheme.decode, "loss_function": scheme.loss}
+        output = run(parts, both)
         output["loss"] = output["loss"] + scheme.terms()
         output["z"] = output["z"][: len(data)]
         if self.training:  # the second half of the decoder's rows were decoded from the inputs
