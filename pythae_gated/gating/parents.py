@@ -21,10 +21,9 @@ def check_parent(cls: type, mixin: type) -> None:
     Raises:
         TypeError: With the reason.
     """
-    for base in cls.__mro__:
-        if issubclass(base, BaseAE) and base.__module__.split(".")[0] == "pythae":
-            break
-    else:
+    models = (base for base in cls.__mro__ if issubclass(base, BaseAE))
+    base = next((model for model in models if model.__module__.split(".")[0] == "pythae"), None)
+    if base is None:
         return  # a mixin of the user's own, to be combined with a parent later
     if base.__name__ not in _SUPPORTED:
         raise TypeError(
@@ -42,7 +41,7 @@ def check_parent(cls: type, mixin: type) -> None:
 
 def forward_with(
     model: Any,
-    mixin: type,
+    mixin: Any,
     overrides: Mapping[str, Any],
     inputs: Mapping[str, Any],
     kwargs: Mapping[str, Any],
@@ -78,8 +77,7 @@ def forward_with(
         return call
 
     vars(twin).update({**vars(model), **{name: watched(name) for name in overrides}})
-    parent: Any = super(mixin, twin)
-    output = parent.forward(inputs, **kwargs)
+    output = super(mixin, twin).forward(inputs, **kwargs)
     pass_on(twin, model)
     if "loss_function" in overrides:
         cannot = f"{type(model).__name__} cannot be gated: its forward"
