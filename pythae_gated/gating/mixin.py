@@ -192,7 +192,7 @@ class GatedMixin(HubCardMixin, _Parent):
         if self.training not in self._data_seen:
             self._data_seen |= {self.training}
             warn_about_data(self, partitions, inputs["data"], has_pairs)
-        run = functools.partial(forward_with, self, GatedMixin, kwargs=kwargs)
+        run: Any = functools.partial(forward_with, self, GatedMixin, **kwargs)
         if self.decoder_only:
             n = len(inputs["data"])
             if self.training and target is not None:  # as many images as in other steps
@@ -210,11 +210,10 @@ class GatedMixin(HubCardMixin, _Parent):
         data, target, gate = check_pair(inputs["data"], target, gate, partitions)
         if self.model_config.closed_partitions == "input":
             return run(input_scheme(self, partitions, target, gate), inputs)
-        kwargs.setdefault("dataset_size", len(data))
         both = DatasetOutput(inputs, data=torch.cat([data, target]))
         scheme = TargetScheme(self, partitions, gate)
         parts = {"encoder": scheme.encode, "decoder": scheme.decode, "loss_function": scheme.loss}
-        output = run(parts, both)
+        output = run(parts, both, dataset_size=kwargs.get("dataset_size", len(data)))
         output["loss"] = output["loss"] + scheme.terms()
         output["z"] = output["z"][: len(data)]
         if self.training:  # the second half of the decoder's rows were decoded from the inputs

@@ -40,11 +40,7 @@ def check_parent(cls: type, mixin: type) -> None:
 
 
 def forward_with(
-    model: Any,
-    mixin: Any,
-    overrides: Mapping[str, Any],
-    inputs: Mapping[str, Any],
-    kwargs: Mapping[str, Any],
+    model: Any, mixin: Any, overrides: Mapping[str, Any], inputs: Mapping[str, Any], **kwargs: Any
 ) -> Any:
     """The parent's forward on a shallow copy of the model with some attributes overridden.
 
