@@ -9,7 +9,6 @@ from typing import Any
 from pythae.models import CIWAE
 from pythae.trainers import BaseTrainerConfig
 from pythae.trainers.training_callbacks import TrainingCallback
-from torch import nn
 from torch.optim.optimizer import Optimizer, register_optimizer_step_pre_hook
 
 from pythae_gated.callbacks.evaluation import Logs
@@ -64,7 +63,14 @@ class KLWarmup(TrainingCallback):
     def on_train_begin(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
         """Store the full beta, or refuse a model that has none."""
         model = unwrap(kwargs["model"])
-        self._full = self._beta = _beta_of(model)
+        beta: Any = getattr(model, "beta", None)
+        if not isinstance(beta, Real) or isinstance(model, CIWAE):
+            why = "has no beta" if beta is None else f"has a beta ({beta!r}) that weights no KL"
+            raise TypeError(
+                f"{type(model).__name__} {why}, so KLWarmup cannot raise it; use BetaVAE with "
+                "beta=1 for VAE, and GatedBetaVAE with beta=1 for GatedVAE"
+            )
+        self._full = self._beta = float(beta)
         if self.start > self._full:
             raise ValueError(f"start={self.start} is above the model's beta of {self._full}")
         if is_main_process(training_config):
@@ -252,14 +258,3 @@ class GatedSchedule(TrainingCallback):
         if self._depth == 0:
             for group, rate in zip(optimizer.param_groups, self._rates[optimizer], strict=True):
                 group["lr"] = rate
-
-
-def _beta_of(model: nn.Module) -> float:
-    beta: Any = getattr(model, "beta", None)
-    if not isinstance(beta, Real) or isinstance(model, CIWAE):
-        why = "has no beta" if beta is None else f"has a beta ({beta!r}) that weights no KL"
-        raise TypeError(
-            f"{type(model).__name__} {why}, so KLWarmup cannot raise it; use BetaVAE with beta=1 "
-            "for VAE, and GatedBetaVAE with beta=1 for GatedVAE"
-        )
-    return float(beta)
