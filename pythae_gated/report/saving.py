@@ -128,10 +128,9 @@ def save_report(
                 raise ValueError(f"{name} and evaluation, which has its own, exclude each other")
         partitions, intended, draws = evaluation.partitions, evaluation.intended, evaluation.draws
     data = open_images(data)  # once, here and in `evaluate`
-    reader = data if test is None else open_images(test[0])
+    reader, labels = (data, factors) if test is None else (open_images(test[0]), test[1])
     check_index(data, factors)
-    if test is not None:
-        check_index(reader, test[1])
+    check_index(reader, labels)
     shown = reader.read(range(min(len(reader), figures.ROWS + figures.COLUMNS))).cpu()
     shown = fit_shape(shown, getattr(model, "input_dim", None))
     shown = shown.unsqueeze(1) if shown.ndim == 3 else shown  # images without channels are grey
@@ -144,8 +143,7 @@ def save_report(
     drawn = list(figures.draw_figures(model, resolved, shown, reference, seed))
     walks = list(explore.draw_walks(model, resolved, shown, reference))
     sprites = [*explore.draw_swaps(model, resolved, shown), *(walk.frames for walk in walks)]
-    how: dict[str, Any] = {"draws": draws, "test": test, "groups": groups}
-    how.update(unknown=unknown, seed=seed)
+    how: dict[str, Any] = dict(draws=draws, test=test, groups=groups, unknown=unknown, seed=seed)
     if evaluation is None:
         how.update(partitions=resolved, intended=intended)
         evaluation = evaluate(model, data, factors, **how)
@@ -162,8 +160,8 @@ def save_report(
         read = [] if factors is None else as_factors(factors, len(data), None, unknown)
         of_shown = read
         if test is not None:
-            empty = test[1] is None or len(test[1]) == 0
-            of_shown = [] if empty else as_factors(test[1], len(reader), None, unknown)
+            empty = labels is None or len(labels) == 0
+            of_shown = [] if empty else as_factors(labels, len(reader), None, unknown)
     classes = [each for each in of_shown if each.discrete]
     captions = [
         ", ".join(str(each.values[i]) for each in classes if each.known[i])
