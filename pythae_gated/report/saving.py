@@ -162,9 +162,8 @@ def save_report(
         if test is not None:
             empty = labels is None or len(labels) == 0
             of_shown = [] if empty else as_factors(labels, len(reader), None, unknown)
-    classes = [each for each in of_shown if each.discrete]
     captions = [
-        ", ".join(str(each.values[i]) for each in classes if each.known[i])
+        ", ".join(str(each.values[i]) for each in of_shown if each.discrete and each.known[i])
         for i in range(len(shown))
     ]
     page = _ENVIRONMENT.get_template("page.html.j2").render(
