@@ -33,14 +33,12 @@ class Verdict(NamedTuple):
     """Whether a factor is encoded where it should be.
 
     Attributes:
-        factor: Name of the factor.
         light: One of `LIGHTS`. A factor is encoded if its level in the partition assigned to it
             is at least `STRONG`; it leaks if its leakage is at least `WEAK` then.
         own: From the partition assigned to it, or else the best prediction.
         leakage: From all others together; 0 if none is assigned.
     """
 
-    factor: str
     light: str
     own: Prediction
     leakage: float
@@ -68,6 +66,6 @@ def read_verdicts(evaluation: Evaluation) -> dict[str, Verdict]:
         light = "leaks" if leak >= WEAK else "encoded"
         if assigned is None or own.level < STRONG:
             light = "not assigned" if assigned is None else "not encoded"
-        verdicts.append(Verdict(factor, light, own, leak))
+        verdicts.append(Verdict(light, own, leak))
     verdicts.sort(key=lambda each: (LIGHTS.index(each.light), each.own.level - each.leakage))
-    return {each.factor: each for each in verdicts}
+    return {each.own.factor: each for each in verdicts}
