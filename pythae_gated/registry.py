@@ -49,7 +49,7 @@ def register_model(config_class: type, model_class: type, *, exist_ok: bool = Fa
         if not (isinstance(given, type) and issubclass(given, base)):
             raise TypeError(f"{given!r} is not a subclass of Pythae's {base.__name__}")
     name = config_class.__name__
-    if any(_is_pythaes(known) for known in _descendants(BaseConfig) if known.__name__ == name):
+    if name in _names_of_pythae(BaseConfig):
         raise ValueError(f"{name} is the name of a config of Pythae's own; choose another name")
     known = _registered.get(name, (config_class, model_class))
     if not exist_ok and [_path(c) for c in known] != [_path(config_class), _path(model_class)]:
@@ -117,15 +117,12 @@ class HubCardMixin:
             base_model.model_card_template = before
 
 
-def _descendants(cls: type) -> Iterator[type]:
-    child: type
+def _names_of_pythae(cls: Any) -> Iterator[str]:
+    """The names of Pythae's own classes that extend a class."""
     for child in cls.__subclasses__():
-        yield child
-        yield from _descendants(child)
-
-
-def _is_pythaes(cls: type) -> bool:
-    return cls.__module__.split(".")[0] == "pythae"
+        if child.__module__.split(".")[0] == "pythae":
+            yield child.__name__
+        yield from _names_of_pythae(child)
 
 
 def _path(cls: type) -> str:
