@@ -232,8 +232,8 @@ class GatedSchedule(TrainingCallback):
         return min(1.0, 2 * (self._total - self._step) / (self._total - self._alone))
 
     def _find_optimizer(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        trained = {id(each) for group in optimizer.param_groups for each in group["params"]}
-        is_ours = trained & {id(each) for each in self._model.parameters()}
+        trained = {each for group in optimizer.param_groups for each in group["params"]}
+        is_ours = not trained.isdisjoint(self._model.parameters())
         if is_ours and optimizer not in self._rates:
             self._rates[optimizer] = []
             self._hooks.callback(optimizer.register_step_pre_hook(self._before_step).remove)
@@ -247,11 +247,9 @@ class GatedSchedule(TrainingCallback):
         for group in optimizer.param_groups:
             group["lr"] = group["lr"] * self._learning_rate()
         if self._model.decoder_only:
-            encoder = {id(each) for each in self._model.encoder.parameters()}
-            decoder = {id(each) for each in self._model.decoder.parameters()} - encoder
-            for parameter in self._model.parameters():
-                if id(parameter) not in decoder:
-                    parameter.grad = None  # zeros would not stop Adam's momentum
+            decoder = set(self._model.decoder.parameters()) - set(self._model.encoder.parameters())
+            for parameter in set(self._model.parameters()) - decoder:
+                parameter.grad = None  # zeros would not stop Adam's momentum
 
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         self._depth -= 1
