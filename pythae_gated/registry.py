@@ -86,8 +86,7 @@ class HubCardMixin:
                 del sys.modules[name]
         for name, network in own.items():
             path = Path(dir_path, f"{name}.pkl")
-            of_ours = getattr(networks, type(network).__name__, None)
-            if path.exists() and type(network) is of_ours:
+            if path.exists() and type(network) in vars(networks).values():
                 # Pythae's file has a copy of the class, whose instances cannot be pickled again.
                 path.write_bytes(pickle.dumps(network))
         path = Path(dir_path, "environment.json")
