@@ -84,20 +84,16 @@ class DIPVAE(HubCardMixin, VAE):
     ) -> tuple[Tensor, ...]:
         """The loss, reconstruction, KL and both covariance terms, as means over the batch."""
         loss, recon_loss, kld = super().loss_function(recon_x, x, mu, log_var, z)
-        covariance = _covariance(mu)
+        with torch.autocast(mu.device.type, enabled=False):
+            means = mu.to(torch.promote_types(mu.dtype, torch.float32))
+            centred = means - means.mean(0)
+            covariance = centred.T @ centred / len(mu)
         if self.dip_type == "ii":
             covariance = covariance + torch.diag(log_var.exp().mean(0))
         diagonal = torch.diagonal(covariance)
         dip_od = self.beta * self.lambda_od * (covariance - torch.diag(diagonal)).pow(2).sum()
         dip_d = self.beta * self.lambda_d * (diagonal - 1).pow(2).sum()
         return loss + (self.beta - 1) * kld + dip_od + dip_d, recon_loss, kld, dip_od, dip_d
-
-
-def _covariance(mu: Tensor) -> Tensor:  # (B, L) -> (L, L)
-    with torch.autocast(mu.device.type, enabled=False):
-        mu = mu.to(torch.promote_types(mu.dtype, torch.float32))
-        centred = mu - mu.mean(0)
-        return centred.T @ centred / len(mu)
 
 
 @dataclass
