@@ -120,11 +120,10 @@ def weigh_pairs(
     shared = torch.zeros_like(weights, dtype=torch.bool)
     parts = partitions.split(both)
     whole = gate.all(dim=1) & (len(partitions.names) > 1)  # self pairs without a rest
-    for column, name in zip(gate.T, partitions.names, strict=True):
-        if name in partitions.rest:
-            continue
+    columns = dict(zip(partitions.names, gate.unbind(1), strict=True))
+    for name in partitions.labelled:
         distance = parts[name].sum(dim=1)
-        of_kind = column & ~whole & ~same
+        of_kind = columns[name] & ~whole & ~same
         typical = torch.where(of_kind, distance, torch.nan).nanquantile(_TYPICAL)
         weight = 1 / (1 + (distance / (tolerated * typical.clamp(min=_ROUNDING))).pow(4))
         weights = torch.where(of_kind, torch.minimum(weights, weight), weights)
@@ -191,9 +190,8 @@ def hsic(
     # A matrix product at any size: the other way has no gradient on Apple's GPUs in older torch.
     distance = torch.cdist(x, t, compute_mode="use_mm_for_euclid_dist")  # (B, B)
     kernel = (distance.square() / (-2 * x.shape[1])).exp()
-    opened = zip(gate.unbind(1), partitions.names, strict=True)
-    columns = [column for column, name in opened if name not in partitions.rest]
-    pairs = torch.stack(columns, dim=1).to(kernel)  # (B, K), of the labelled partitions
+    columns = dict(zip(partitions.names, gate.unbind(1), strict=True))
+    pairs = torch.stack([columns[name] for name in partitions.labelled], dim=1).to(kernel)
     n = pairs.sum(dim=0)
     share = torch.where(n > 1, pairs / (n - 1), 0)  # of each stranger in the mean over them
     # Without `@`, which autocast rounds, unlike `cdist`: the weights of a row sum to zero.
