@@ -103,7 +103,7 @@ class HubCardMixin:
         before = card = base_model.model_card_template
         for old, new in (
             ("- pythae\n", "- pythae\n- pythae-gated\n"),
-            ("trained with pythae", f"({type(self).__name__}) was trained with pythae-gated"),
+            ("was trained with pythae", f"({type(self).__name__}) was trained with pythae-gated"),
             (">>> from", ">>> import pythae_gated\n>>> from"),
             ("your_hf_username/repo_name", hf_hub_path),
         ):

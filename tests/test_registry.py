@@ -215,7 +215,7 @@ def test_the_card_names_the_package_and_the_partitions(hub):
         model.push_to_hf_hub("someone/dip")
         card = (hub / "someone/dip/README.md").read_text()
         assert card.count("import pythae_gated\n") == card.count("Partitions: ") == 1
-        assert f"This model was ({type(model).__name__}) was trained with pythae-gated. " in card
+        assert f"This model ({type(model).__name__}) was trained with pythae-gated. " in card
 
 
 def test_pythaes_own_card_is_back_afterwards_and_after_a_failure(hub):

@@ -64,7 +64,8 @@ class EvaluationCallback(TrainingCallback):
         factors: Name -> (N,) values, or an array (N, F).
         every: Epochs between evaluations.
         path: The file, whose folder is created. None: `evaluation.jsonl` in the config's
-            `output_dir`.
+            `output_dir`. (Scripts that take the last entry of that folder for a training, as
+            Pythae's notebooks do, need a path elsewhere.)
         prefix: What the keys begin with; a second callback, such as for test images, needs
             another one.
         **options: Arguments of `evaluate`, such as `partitions`, `intended` and `test`.

@@ -133,12 +133,13 @@ class GatedSchedule(TrainingCallback):
     In phases 1 and 2 the loss is reported at the full weights, and evaluated at the last
     `agreement` and `kl_ratio`, so that losses of different epochs can be compared. In phase 3 it
     is the reconstruction's only, which is lower (unless the other terms are negative), so that
-    Pythae's choice of the best epoch, by training or evaluation loss, falls in phase 3. The rates
-    of the trainer's own scheduler are multiplied. A training that is resumed from a checkpoint
-    runs the whole schedule over its own epochs: give it `warmup=0` if the terms were at full
-    weight. An interrupted training leaves the model in its phase: train it with a schedule again,
-    or set `model.regularizer_scale = model.annealing = 1.0` and `model.decoder_only = False`.
-    `KLWarmup` is not needed besides.
+    Pythae's choice of the best epoch, by training or evaluation loss, falls in phase 3, except in
+    trainings of so few steps that the model has not learnt anything before. The rates of the
+    trainer's own scheduler are multiplied. A training that is resumed from a checkpoint runs the
+    whole schedule over its own epochs: give it `warmup=0` if the terms were at full weight. An
+    interrupted training leaves the model in its phase: train it with a schedule again, or set
+    `model.regularizer_scale = model.annealing = 1.0` and `model.decoder_only = False`. `KLWarmup`
+    is not needed besides.
 
     Args:
         warmup: Fraction of all steps, from 0 to below 1.
@@ -148,7 +149,7 @@ class GatedSchedule(TrainingCallback):
     Raises:
         TypeError: When training begins, if the model is not a gated one.
         ValueError: If a fraction is not from 0 to below 1; when training begins, if the decoder
-            is frozen and there is a phase 3.
+            is frozen and there is a phase 3, or there are two schedules.
 
     Reference:
         Bowman et al., "Generating Sentences from a Continuous Space", CoNLL 2016, section 3.1
@@ -180,9 +181,12 @@ class GatedSchedule(TrainingCallback):
         trains = any(each.requires_grad for each in self._model.decoder.parameters())
         if self.finish and not trains:
             raise ValueError("the decoder does not train: use GatedSchedule(finish=0)")
+        self._model.schedule = self  # instead of that of a training that failed
 
     def on_train_step_begin(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
         """Start an epoch (a train step, in Pythae, is the training of an epoch)."""
+        if self._model.schedule is not self:
+            raise ValueError("two GatedSchedules among the callbacks: leave one out")
         self._steps = len(kwargs["train_loader"])
         self._total: int = self._steps * training_config.num_epochs
         self._alone: int = round(self._total * (1 - self.finish))  # the first step of finishing
@@ -205,6 +209,7 @@ class GatedSchedule(TrainingCallback):
     def on_train_end(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
         """Leave the model and torch as they were."""
         self._stop()
+        self._model.schedule = None
         self._model.regularizer_scale = self._model.annealing = 1.0
         self._model.decoder_only = False
 
@@ -223,7 +228,7 @@ class GatedSchedule(TrainingCallback):
     def _decayed(self) -> float:
         """The factor that falls from 1 to 0 during the last part of phase 2."""
         left = max(0, self._alone - self._step)
-        return min(1.0, left / (self.decay * self._alone)) if self.decay else 1.0
+        return min(1.0, left / (self.decay * max(1, self._alone))) if self.decay else 1.0
 
     def _learning_rate(self) -> float:
         """The factor of the learning rate in this step."""

@@ -54,7 +54,8 @@ def check_partitions(partitions: Partitions | ByName, supervised: Collection[str
     for name in supervised:
         if name not in partitions.names:
             raise PairingError(
-                f"{name!r} has labels but is not a partition, as {', '.join(partitions.names)} are"
+                f"{name!r} has labels but is not a partition, as {', '.join(partitions.names)} "
+                "are: name it in partitions= of the model's config"
             )
     rest = [name for name in partitions.names if name not in supervised]
     fix = f"no labels for {rest}: set rest={rest} in the model's config"

@@ -1,7 +1,9 @@
 """GatedMixin: gates a Pythae VAE, and embeds, swaps and generates by partition."""
 
+import dataclasses
 import functools
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Literal
 
 import torch
@@ -40,9 +42,9 @@ def _inference(name: str) -> Any:
 class GatedMixin(HubCardMixin, _Parent):
     """Gates a Pythae VAE: `class GatedX(GatedMixin, X)`, with a config made the same way.
 
-    On inputs of `"data"` only, the model is its parent, bit for bit. With a `"target"`
-    (B, *input_dim), a bool `"gate"` (B, K), or both, the parent's own forward and loss run with
-    another encoder, decoder and loss function:
+    On inputs of `"data"` only, the model is its parent, bit for bit (InfoVAE up to rounding). With
+    a `"target"` (B, *input_dim), a bool `"gate"` (B, K), or both, the parent's own forward and
+    loss run with another encoder, decoder and loss function:
 
         mu~ = G(mu(x); m)      log_var~ = G(log_var(x); m)      z = mu~ + exp(log_var~ / 2) * eps
         loss = reconstruction(decoder(z), target) + regulariser(mu~, log_var~, z)
@@ -74,7 +76,8 @@ class GatedMixin(HubCardMixin, _Parent):
     and `self.decoder`, which are not gated. Set `kl_weight` (a number or property) to the weight
     of its KL, which is taken to be `beta`, or else 1. If the decoder's reconstructions are not on
     the scale of the data, such as logits, set `swap_consistency=0`. A loss on labels belongs in a
-    subclass of the gated class, whose parent sees 2B rows. A forward does not replace the encoder,
+    subclass of the gated class, whose parent sees 2B rows; on codes that it encodes again, since
+    `z` of a pair has a gradient in open partitions only. A forward does not replace the encoder,
     decoder or loss function of the model, so that several threads may share it.
 
     Raises:
@@ -98,6 +101,7 @@ class GatedMixin(HubCardMixin, _Parent):
     regularizer_scale: float = 1.0  # of the gradients of all terms but the reconstruction
     annealing: float = 1.0  # a factor of the config's agreement, and the power of its kl_ratio
     decoder_only: bool = False  # pairs are plain images; the loss is the reconstruction's
+    schedule: Any = None  # the `GatedSchedule` of the training that runs
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -108,16 +112,17 @@ class GatedMixin(HubCardMixin, _Parent):
             given = type(model_config).__name__
             raise PartitionError(
                 f"{type(self).__name__} needs a gated config, and got a {given}; use "
-                f"Gated{given}, which also takes partitions="
+                f"Gated{given}, which also takes partitions=, or from_parent for a trained model"
             )
         partitions_of(model_config)
+        dataclasses.replace(model_config)  # checks fields that were assigned since
         super().__init__(model_config, *args, **kwargs)
         self.model_name = type(self).__name__
         self._data_seen: frozenset[bool] = frozenset()  # in training mode, in eval mode
 
     def __getstate__(self) -> dict[str, Any]:
         # Pythae copies the best model during a phase of the schedule, and the copy leaves it.
-        phase = ("regularizer_scale", "annealing", "decoder_only")
+        phase = ("regularizer_scale", "annealing", "decoder_only", "schedule")
         return {name: value for name, value in vars(self).items() if name not in phase}
 
     @property
@@ -183,7 +188,7 @@ class GatedMixin(HubCardMixin, _Parent):
         Returns:
             The parent's `ModelOutput`: `loss` and its terms (means over the batch), `recon_x`
             (B, *input_dim), of the targets in training mode, else of the data, and `z` (B, L),
-            the codes of the data.
+            the codes of the data; with `"target"`, only open partitions have a gradient.
         """
         target, gate, partitions = inputs.get("target"), inputs.get("gate"), self.partitions
         inference.fit_shape(inputs["data"], self.input_dim)  # only checked: networks may reshape
@@ -191,17 +196,19 @@ class GatedMixin(HubCardMixin, _Parent):
         has_pairs = target is not None or gate is not None
         if self.training not in self._data_seen:
             self._data_seen |= {self.training}
-            warn_about_data(self, partitions, inputs["data"], has_pairs)
+            with suppress(RuntimeError):  # of tensors without values, as on the device "meta"
+                warn_about_data(self, partitions, inputs["data"], has_pairs)
         run: Any = functools.partial(forward_with, self, GatedMixin, **kwargs)
         if self.decoder_only:
             n = len(inputs["data"])
-            if self.training and target is not None:  # as many images as in other steps
+            if target is not None:  # as many images as in other steps
                 inputs = DatasetOutput(inputs, data=torch.cat([inputs["data"], target]))
             output = run({"encoder": fixed(self.encoder)}, inputs)
             output["loss"] = output.get("recon_loss", output["loss"])
             if kwargs.get("uses_ddp"):  # which requires a gradient of every parameter
                 output["loss"] = output["loss"] + 0 * sum(p.sum() for p in self.parameters())
-            output["recon_x"], output["z"] = output["recon_x"][-n:], output["z"][:n]
+            shown = slice(-n, None) if self.training else slice(n)
+            output["recon_x"], output["z"] = output["recon_x"][shown], output["z"][:n]
             return output
         if not has_pairs:
             if self.regularizer_scale == 1:

@@ -290,9 +290,10 @@ def test_an_optimizer_that_steps_every_second_batch(model, tmp_path, monkeypatch
     assert rates == pytest.approx([0.01, 0.01, 0.01 * 3 / 4, 0.01 * 1 / 4])
 
 
+@pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("name", MODELS)
-def test_the_loss_is_the_reconstructions_while_the_decoder_is_alone(name):
-    model, images = make(name), torch.from_numpy(IMAGES)
+def test_the_loss_is_the_reconstructions_while_the_decoder_is_alone(name, training):
+    model, images = make(name).train(training), torch.from_numpy(IMAGES)
     pair = {"data": images[:10], "target": images[10:]}
     outputs = []
     for alone, inputs in ((True, pair), (True, {"data": images}), (False, {"data": images})):
@@ -301,7 +302,8 @@ def test_the_loss_is_the_reconstructions_while_the_decoder_is_alone(name):
         outputs.append(model(inputs))
     pairs, plain, whole = outputs
     assert pairs.loss == plain.loss == whole.recon_loss < whole.loss
-    assert torch.equal(pairs.recon_x, plain.recon_x[-10:])  # of the targets, as before
+    shown = plain.recon_x[-10:] if training else plain.recon_x[:10]  # as in other phases
+    assert torch.equal(pairs.recon_x, shown)
     assert torch.equal(pairs.z, plain.z[:10])
 
 
@@ -371,6 +373,30 @@ def test_a_frozen_decoder_is_refused_before_the_last_phase(model, tmp_path):
     watch = Watch()
     make_trainer(model, [watch, GatedSchedule(finish=0)], tmp_path, epochs=2).train()
     assert not any(watch.alone)
+
+
+def test_a_second_schedule_is_refused(model, tmp_path):
+    with pytest.raises(ValueError, match="two GatedSchedules among the callbacks: leave one out"):
+        make_trainer(model, [GatedSchedule(), GatedSchedule()], tmp_path, epochs=2).train()
+    make_trainer(model, [GatedSchedule()], tmp_path, epochs=2).train()
+
+
+def test_the_schedule_of_a_training_that_failed_has_no_effect(model, tmp_path, monkeypatch):
+    rates, whole = note_rates(monkeypatch), model.forward
+    calls = iter([True])  # of Pythae's check; the first step fails
+    monkeypatch.setattr(model, "forward", lambda x, **kw: whole(x, **kw) if any(calls) else 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        make_trainer(model, [GatedSchedule()], tmp_path, epochs=2).train()
+    monkeypatch.setattr(model, "forward", whole)
+    schedule = GatedSchedule(decay=1.0 - 1e-9, finish=0)
+    make_trainer(model, [schedule], tmp_path, epochs=1, learning_rate=0.01).train()
+    assert rates == pytest.approx([0.01, 0.0075, 0.005, 0.0025])
+
+
+def test_all_steps_can_be_of_the_last_phase(model, tmp_path):
+    watch = Watch()
+    make_trainer(model, [watch, GatedSchedule(finish=0.9)], tmp_path, epochs=1).train()
+    assert watch.alone == [True] * 4
 
 
 def test_without_a_last_phase_the_decoder_is_never_alone(model, tmp_path):

@@ -2,6 +2,7 @@ import threading
 
 import pytest
 import torch
+from pydantic import ValidationError
 from pydantic.dataclasses import dataclass
 from pythae.data.datasets import DatasetOutput
 from pythae.models import INFOVAE_MMD, BetaVAE, BetaVAEConfig, INFOVAE_MMD_Config
@@ -48,6 +49,28 @@ def test_a_config_changed_since_it_was_made_is_checked_again():
     config.latent_dim = 7
     with pytest.raises(PartitionError, match="sum to 5, and latent_dim is 7"):
         GatedBetaVAE(config)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("closed_partitions", "inputs", "'target' or 'input'"),
+        ("rest_hsic", -5.0, "at least 0"),
+        ("kl_ratio", 0.1, "at least 1"),
+        ("reconstruction_loss", "mae", "'bce' or 'mse'"),
+    ],
+)
+def test_all_fields_of_a_config_are_checked_again(field, value, message):
+    config = make_config()
+    setattr(config, field, value)
+    with pytest.raises(ValidationError, match=message):
+        GatedBetaVAE(config)
+
+
+def test_data_without_values_is_not_looked_at():
+    with torch.device("meta"):
+        model = GatedBetaVAE(make_config())
+        assert model({"data": torch.rand(3, 1, 4, 4)}).loss.is_meta
 
 
 @pytest.mark.parametrize(
