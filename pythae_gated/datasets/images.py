@@ -232,7 +232,8 @@ def _as_pixels(image: Any) -> Any:
         return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
     if not getattr(image, "ndim", 0) or np.ma.is_masked(image):
         raise TypeError(
-            f"{type(image).__name__} is not an array, tensor or PIL image without missing pixels"
+            f"{type(image).__name__} is not an array, tensor or PIL image without missing pixels; "
+            "of an item of several parts, name the image by image_key="
         )
     return image.detach() if isinstance(image, Tensor) else np.asarray(image)
 

@@ -105,6 +105,7 @@ def gate_model(cls: Any, mixin: type, model: Any, **gating: Any) -> Any:
     )
     given_class = type(model)
     if not (issubclass(given_class, parent) and given_class in cls.__mro__):
+        check_parent(given_class, given_class)  # whether it can be gated
         given_name = given_class.__name__
         raise TypeError(
             f"{cls.__name__}.from_parent expects a {parent.__name__}; got a {given_name}, which "

@@ -332,6 +332,7 @@ class TestBadInput:
         ("kwargs", "match"),
         [
             ({"data": IMAGES.tolist()}, "item 0 .* list is not an array, tensor or PIL image"),
+            ({"data": [(0, image) for image in IMAGES]}, "int is not .* by image_key="),
             ({"data": IMAGES[:0]}, r"shape \(0, 1, 4, 4\)"),
             ({"data": np.arange(N)}, r"shape \(60,\)"),
             ({"data": IMAGES.astype(np.int64)}, "dtype int64"),

@@ -5,7 +5,14 @@ import torch
 from pydantic import ValidationError
 from pydantic.dataclasses import dataclass
 from pythae.data.datasets import DatasetOutput
-from pythae.models import INFOVAE_MMD, BetaVAE, BetaVAEConfig, INFOVAE_MMD_Config
+from pythae.models import (
+    AE,
+    INFOVAE_MMD,
+    AEConfig,
+    BetaVAE,
+    BetaVAEConfig,
+    INFOVAE_MMD_Config,
+)
 from pythae.models.base.base_utils import ModelOutput
 from pythae.models.nn import BaseDecoder, BaseEncoder
 from pythae.models.nn.default_architectures import Encoder_AE_MLP
@@ -445,6 +452,10 @@ class TestFromParent:
         assert not gated.head.training
         assert gated.head.weight.dtype == torch.float64
         assert gated.head(gated.embed_partitions(torch.rand(3, 1, 4, 4))["pose"]).shape == (3, 1)
+
+    def test_a_parent_that_cannot_be_gated_is_named(self):
+        with pytest.raises(TypeError, match=r"^AE: AE cannot be gated\. .* Parents that can be"):
+            GatedBetaVAE.from_parent(AE(AEConfig((1, 4, 4), latent_dim=5)))
 
     def test_the_checks_of_the_first_batch_are_made_again(self):
         model, plain = GatedBetaVAE(make_config()), {"data": torch.rand(3, 1, 4, 4)}
