@@ -139,9 +139,10 @@ def _by_label(values: NDArray[Any], known: Mask, name: str, balanced: bool) -> G
             f"labels of {name!r} are strings and other types, and '1' does not equal 1: convert "
             "them all, and give those that are missing as None"
         )
-    low, high = groups.sizes.min(initial=len(values)), groups.sizes.max(initial=0)
-    if high >= 10 * low and not balanced:
-        groups.note = f"a label of {name!r} is on {low:,} to {high:,} images; see balanced="
+    if len(groups) and not balanced:
+        low, high = groups.sizes.min(), groups.sizes.max()
+        if high >= 10 * low:
+            groups.note = f"a label of {name!r} is on {low:,} to {high:,} images; see balanced="
     return groups
 
 

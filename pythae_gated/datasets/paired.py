@@ -98,12 +98,14 @@ class PairedDataset(Dataset[DatasetOutput]):
         transform: Callable[[Tensor], Tensor] | None = None,
         seed: int | None = None,
     ) -> None:
-        given = {"factors": factors, "pairs": pairs, "weights": weights, "tolerance": tolerance}
-        factors, pairs, weights, tolerance = map(arguments.as_mapping, given.values(), given)
+        factors = arguments.as_mapping(factors, "factors")
+        pairs = arguments.as_mapping(pairs, "pairs")
         supervised = (*factors, *pairs)
         self.transform = transform
         self.partitions = arguments.check_partitions(partitions, supervised)
+        weights = arguments.as_mapping(weights, "weights")
         self.weights = arguments.check_weights(weights, supervised, bool(self.partitions.rest))
+        tolerance = arguments.as_mapping(tolerance, "tolerance")
         try:
             self.images = open_images(data, image_key)
             check_index(self.images, {**factors, "labels=": labels})

@@ -61,7 +61,12 @@ def warn_about_data(model: Any, partitions: Partitions, data: Tensor, has_pairs:
         _warn_about_training(model, partitions, has_pairs)
     else:
         what += " of the evaluation (only a PairedDataset divides uint8 by 255)"
-    if (spread := float(data.detach().float().std(correction=0))) > 20:
+    data = data.detach()
+    try:
+        spread = float(data.float().std(correction=0))
+    except RuntimeError:  # the tensor has no values, as on the device "meta"
+        return
+    if spread > 20:
         warnings.warn(
             f"{what} has a standard deviation of {spread:.3g}, with which trainings on pairs "
             "have failed: standardise it, or scale images to [0, 1]",
@@ -70,7 +75,7 @@ def warn_about_data(model: Any, partitions: Partitions, data: Tensor, has_pairs:
     *_, last = model.decoder.modules()
     if not isinstance(last, nn.Sigmoid):
         return
-    low, high = float(data.detach().min()), float(data.detach().max())
+    low, high = float(data.min()), float(data.max())
     if low < 0 or high > 1:
         warnings.warn(
             f"{what} is between {low:.3g} and {high:.3g}, and the decoder ends in a Sigmoid, as "

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from typing import Any, Literal
 
 import torch
@@ -196,8 +195,7 @@ class GatedMixin(HubCardMixin, _Parent):
         has_pairs = target is not None or gate is not None
         if self.training not in self._data_seen:
             self._data_seen |= {self.training}
-            with suppress(RuntimeError):  # of tensors without values, as on the device "meta"
-                warn_about_data(self, partitions, inputs["data"], has_pairs)
+            warn_about_data(self, partitions, inputs["data"], has_pairs)
         run: Any = functools.partial(forward_with, self, GatedMixin, **kwargs)
         if self.decoder_only:
             n = len(inputs["data"])

@@ -21,22 +21,28 @@ def check_parent(cls: type, mixin: type) -> None:
     Raises:
         TypeError: With the reason.
     """
-    models = (base for base in cls.__mro__ if issubclass(base, BaseAE))
-    base = next((model for model in models if model.__module__.split(".")[0] == "pythae"), None)
+    base = _class_of_pythae(cls)
     if base is None:
         return  # a mixin of the user's own, to be combined with a parent later
-    if base.__name__ not in _SUPPORTED:
+    if cls.__mro__.index(mixin) > cls.__mro__.index(base):
+        raise TypeError(
+            f"{cls.__name__}: put {mixin.__name__} before {base.__name__}, as in "
+            f"class {cls.__name__}({mixin.__name__}, {base.__name__}); otherwise nothing is gated"
+        )
+
+
+def _class_of_pythae(cls: type) -> type | None:
+    """The nearest Pythae class; a TypeError if that cannot be gated."""
+    models = (base for base in cls.__mro__ if issubclass(base, BaseAE))
+    base = next((model for model in models if model.__module__.split(".")[0] == "pythae"), None)
+    if base is not None and base.__name__ not in _SUPPORTED:
         raise TypeError(
             f"{cls.__name__}: {base.__name__} cannot be gated. A gated model needs a single pass "
             "of the encoder, a Gaussian posterior that is decoded once per image, and no network "
             f"besides encoder and decoder. Parents that can be gated: {', '.join(_SUPPORTED)} and "
             "their subclasses"
         )
-    if cls.__mro__.index(mixin) > cls.__mro__.index(base):
-        raise TypeError(
-            f"{cls.__name__}: put {mixin.__name__} before {base.__name__}, as in "
-            f"class {cls.__name__}({mixin.__name__}, {base.__name__}); otherwise nothing is gated"
-        )
+    return base
 
 
 def forward_with(
@@ -105,7 +111,7 @@ def gate_model(cls: Any, mixin: type, model: Any, **gating: Any) -> Any:
     )
     given_class = type(model)
     if not (issubclass(given_class, parent) and given_class in cls.__mro__):
-        check_parent(given_class, given_class)  # whether it can be gated
+        _class_of_pythae(given_class)  # refused with the reason if it cannot be gated
         given_name = given_class.__name__
         raise TypeError(
             f"{cls.__name__}.from_parent expects a {parent.__name__}; got a {given_name}, which "

@@ -120,10 +120,9 @@ def weigh_pairs(
     shared = torch.zeros_like(weights, dtype=torch.bool)
     parts = partitions.split(both)
     whole = gate.all(dim=1) & (len(partitions.names) > 1)  # self pairs without a rest
-    columns = dict(zip(partitions.names, gate.unbind(1), strict=True))
-    for name in partitions.labelled:
+    for name, opened in _labelled_columns(gate, partitions).items():
         distance = parts[name].sum(dim=1)
-        of_kind = columns[name] & ~whole & ~same
+        of_kind = opened & ~whole & ~same
         typical = torch.where(of_kind, distance, torch.nan).nanquantile(_TYPICAL)
         weight = 1 / (1 + (distance / (tolerated * typical.clamp(min=_ROUNDING))).pow(4))
         weights = torch.where(of_kind, torch.minimum(weights, weight), weights)
@@ -190,10 +189,15 @@ def hsic(
     # A matrix product at any size: the other way has no gradient on Apple's GPUs in older torch.
     distance = torch.cdist(x, t, compute_mode="use_mm_for_euclid_dist")  # (B, B)
     kernel = (distance.square() / (-2 * x.shape[1])).exp()
-    columns = dict(zip(partitions.names, gate.unbind(1), strict=True))
-    pairs = torch.stack([columns[name] for name in partitions.labelled], dim=1).to(kernel)
+    pairs = torch.stack([*_labelled_columns(gate, partitions).values()], dim=1).to(kernel)
     n = pairs.sum(dim=0)
     share = torch.where(n > 1, pairs / (n - 1), 0)  # of each stranger in the mean over them
     # Without `@`, which autocast rounds, unlike `cdist`: the weights of a row sum to zero.
     weights = (share * n).sum(dim=1).diag() - (share[:, None] * pairs).sum(dim=2)
     return x.shape[1] * (weights * kernel).sum() / len(gate)
+
+
+def _labelled_columns(gate: Tensor, partitions: Partitions) -> dict[str, Tensor]:
+    """The columns (B,) of a gate (B, K) by labelled partition, without an index on the device."""
+    columns = zip(partitions.names, gate.unbind(1), strict=True)
+    return {name: column for name, column in columns if name not in partitions.rest}

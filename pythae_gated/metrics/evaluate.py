@@ -114,10 +114,12 @@ def evaluate(
         raise ValueError(f"test is a {type(test).__name__}: expected (images, factors)")
     generator_state = torch.get_rng_state()  # datasets may draw from the global generator
     images = open_images(data)
-    test_images = images if test is None else open_images(test[0])
-    check_columns(images.columns, test_images)
     check_index(images, factors)
-    check_index(test_images, factors if test is None else test[1])
+    test_images = images
+    if test is not None:
+        check_columns(images.columns, test[0])
+        test_images = open_images(test[0])
+        check_index(test_images, test[1])
     check_index(test_images, {"groups": groups})
     read = as_factors(factors, len(images), None, unknown)
     groups = None if groups is None else read_groups(groups)

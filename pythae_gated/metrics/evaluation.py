@@ -105,6 +105,10 @@ class Evaluation(DCI):
         """
         return int((self.mean_variance > ACTIVE).sum())
 
+    @property
+    def _order(self) -> list[list[str]]:
+        return [list(self.partitions.names), list(self.factors)]
+
     def is_significant(self, partition: str, factor: str) -> bool:
         """Whether a score from one partition is above chance, or this could not be tested."""
         return factor in self.untested or self.p_values[partition][factor] <= SIGNIFICANT
@@ -113,7 +117,7 @@ class Evaluation(DCI):
         """All results in the types of JSON."""
         found: dict[str, Any] = _ADAPTER.dump_python(self, mode="json")
         found["rest"] = list(self.partitions.rest)
-        found["order"] = [list(self.partitions.names), list(self.factors)]
+        found["order"] = self._order
         for name in ("mean_informativeness", "alignment", "kl_by_partition", "active_units"):
             found[name] = getattr(self, name)
         return found
@@ -139,8 +143,7 @@ class Evaluation(DCI):
             found = json.loads(Path(path).read_text())
             found["partitions"] = Partitions(found["partitions"], found["rest"])
             loaded = cls(**vars(_ADAPTER.validate_python(found)))
-            order = loaded.to_dict()["order"]
-            if found.get("order", order) != order:
+            if found.get("order", loaded._order) != loaded._order:
                 raise ValueError("its keys are in another order: were they sorted by a tool?")
             return loaded
         except (ValueError, KeyError, TypeError) as error:

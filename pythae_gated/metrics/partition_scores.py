@@ -188,10 +188,11 @@ def leakage(
         others = np.delete(np.arange(partitions.latent_dim), partitions.slices[own])
         if len(others):
             sides = fitted.select([name]), tested.select([name])
-            (found,) = predict(*sides, others, seed, n_jobs)
-            if found.factor.n_distinct < 2:
+            (factor,) = sides[1].factors
+            if factor.n_distinct < 2:
                 raise ValueError(f"factor {name!r} takes a single value in the rows to test")
-            guess = chance(found.factor)
+            (found,) = predict(*sides, others, seed, n_jobs)
+            guess = chance(factor)
             leaks[name] = max(0.0, found.score - guess) / (1 - guess)
     return leaks
 

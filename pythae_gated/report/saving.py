@@ -130,7 +130,8 @@ def save_report(
     data = open_images(data)  # once, here and in `evaluate`
     reader, labels = (data, factors) if test is None else (open_images(test[0]), test[1])
     check_index(data, factors)
-    check_index(reader, labels)
+    if test is not None:
+        check_index(reader, labels)
     shown = reader.read(range(min(len(reader), figures.ROWS + figures.COLUMNS))).cpu()
     shown = fit_shape(shown, getattr(model, "input_dim", None))
     shown = shown.unsqueeze(1) if shown.ndim == 3 else shown  # images without channels are grey

@@ -385,7 +385,7 @@ def test_the_schedule_of_a_training_that_failed_has_no_effect(model, tmp_path, m
     rates, whole = note_rates(monkeypatch), model.forward
     calls = iter([True])  # of Pythae's check; the first step fails
     monkeypatch.setattr(model, "forward", lambda x, **kw: whole(x, **kw) if any(calls) else 1 / 0)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError, match="division by zero"):
         make_trainer(model, [GatedSchedule()], tmp_path, epochs=2).train()
     monkeypatch.setattr(model, "forward", whole)
     schedule = GatedSchedule(decay=1.0 - 1e-9, finish=0)
