@@ -25,6 +25,7 @@ SCHEMES = {
     "equal kl": "gated, `kl_ratio=1`",
     "no hsic": "gated, `rest_hsic=0`, `swap_consistency=2`",
     "hsic 20": "gated, `rest_hsic=20`",
+    "closed rest": 'gated, `closed_rest="target"`',
     "group": "Group-VAE",
     "ada": "Ada-GVAE",
     "supervised": "supervised beta-VAE",

@@ -84,8 +84,9 @@ def scaled_loss(model: Any) -> Callable[..., Any]:
 class TargetScheme:
     """The attributes that differ for `"target"`: x and t as 2B rows, paired in both directions.
 
-    Row i of the decoder's input has its own code without gradient (zero in the rest) in the
-    closed partitions, and its partner's in the open ones: it reconstructs its own image.
+    Row i of the decoder's input has its own code without gradient in the closed partitions (in
+    the rest zero, or see the config's `closed_rest`), and its partner's in the open ones: it
+    reconstructs its own image.
 
     Args:
         model: The gated model.
@@ -124,8 +125,11 @@ class TargetScheme:
         if args or kwargs:
             raise GateError(_CONDITIONAL.format("decoder"))
         self._z = z
-        own = self._partitions.zero_rest(z.detach())
-        return self._model.decoder(torch.where(self._mask, z.roll(len(self._gate), 0), own))
+        own, model = z.detach(), self._model
+        is_warming_up = model.training and model.regularizer_scale < 1
+        if model.model_config.closed_rest == "zero" or is_warming_up:
+            own = self._partitions.zero_rest(own)
+        return model.decoder(torch.where(self._mask, z.roll(len(self._gate), 0), own))
 
     def loss(self, recon_x: Tensor, x: Tensor, *codes: Any, **kwargs: Any) -> Any:
         """The mean of the parent's loss in both directions, with gradients weighed by pair."""

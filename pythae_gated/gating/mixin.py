@@ -52,8 +52,9 @@ class GatedMixin(HubCardMixin, _Parent):
     `closed_partitions` sets what the decoder receives in closed partitions. With `"target"`,
     input and target train the pair in both directions: the loss is the mean of the two, each the
     model's own `loss_function` on B rows, and in the decoder's z the closed partitions are
-    exchanged (zero in a closed rest). In eval mode `recon_x` reconstructs the data from its own
-    codes. Terms are added, multiplied by the weight w of the parent's KL, such as `beta`:
+    exchanged (zero in a closed rest, but see `closed_rest`). In eval mode `recon_x` reconstructs
+    the data from its own codes. Terms are added, multiplied by the weight w of the parent's KL,
+    such as `beta`:
 
         w (agreement A + sum_j (w_j - 1) KL_j + swap_consistency S + rest_hsic H)
         A = mean of KL(q(z_k | x) || q(z_k | t)) and KL(q(z_k | t) || q(z_k | x)), k open, labelled

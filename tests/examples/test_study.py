@@ -229,7 +229,7 @@ def test_the_plan_contains_each_run_once():
     count = Counter(run.part for run in runs)
     assert count["main"] == (5 + 2) * (2 * 5 + 2 * 3) + 5 * 2
     assert (count["input"], count["large"]) == (5 * 3, 3 * 2)
-    assert count["options"] == (2 * 6 + 3 + 2) * 3
+    assert count["options"] == (3 * 6 + 3 + 2) * 3
     assert not {run.seed for run in runs if run.part == "grid"} & set(WHOLE.seeds)
 
 

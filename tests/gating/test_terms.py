@@ -411,7 +411,7 @@ def test_the_papers_scheme_has_no_terms():
 def test_configs_of_version_0_1_still_load(tmp_path):
     config = GatedBetaVAEConfig(input_dim=(1, 4, 4), latent_dim=6, partitions={"a": 2, "b": 4})
     fields = config.to_dict()
-    for name in (*FIRST_SCHEME, "robust_pairs", "partition_order"):
+    for name in (*FIRST_SCHEME, "robust_pairs", "closed_rest", "partition_order"):
         del fields[name]
     again = GatedBetaVAEConfig.from_dict(fields)
     assert isinstance(again, GatedConfigMixin)
@@ -531,6 +531,31 @@ def test_agreement_has_three_times_its_weight_for_robust_pairs(monkeypatch):
     assert robust.loss.item() == pytest.approx(plain.loss.item())
     for key in grads:
         assert torch.allclose(robust_grads[key], grads[key], rtol=1e-4, atol=1e-6), key
+
+
+@pytest.mark.parametrize(
+    ("closed_rest", "training", "scale", "is_shown"),
+    [
+        ("zero", True, 1.0, False),
+        ("zero", False, 1.0, False),
+        ("target", True, 1.0, True),
+        ("target", True, 0.5, False),  # during the warm-up
+        ("target", False, 0.5, True),  # as at its end, to compare epochs
+    ],
+)
+def test_what_the_decoder_gets_in_a_closed_rest(closed_rest, training, scale, is_shown):
+    model = make("GatedBetaVAE", rest=["identity"], closed_rest=closed_rest).train(training)
+    model.regularizer_scale = scale
+    model.schedule = "one"
+    batch, received = make_batch(), []
+    model.decoder.register_forward_hook(lambda network, args, output: received.append(args[0]))
+    torch.manual_seed(0)
+    z = model(batch).z
+    of_data = received[0][:B, 3:]  # the rows that are compared with the data
+    is_open = batch["gate"][:, 2]
+    expected = z[:, 3:] if is_shown else torch.zeros(B, 3)
+    assert torch.equal(of_data[~is_open], expected[~is_open])
+    assert (of_data[is_open] != z[is_open, 3:]).all()  # that of the target
 
 
 @pytest.mark.parametrize("name", MODELS)

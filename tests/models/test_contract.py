@@ -61,6 +61,17 @@ class TestClosedMeansZero:
                 assert (half[zero] == 0).all()
                 assert (half[mask] != 0).all()
 
+    @pytest.mark.filterwarnings("ignore:.* without GatedSchedule")
+    def test_the_targets_code_in_a_closed_rest_gets_no_gradient(self, name):
+        given = {"rest": ["identity"], "rest_hsic": 0.0, "closed_rest": "target"}
+        batch = make_batch()
+        _, _, row_grads = run(make(name, **given), batch)
+        mask = batch["gate"].repeat_interleave(torch.tensor([2, 1, 3]), dim=1)
+        for grad in row_grads:
+            for half in grad.reshape(2, B, L):
+                assert (half[~mask] == 0).all()
+                assert (half[mask] != 0).all()
+
     def test_input_leaves_open_dimensions_and_the_decoder_as_they_are(self, name, rest):
         model = make(name, closed_partitions="input", rest=rest)
         batch = make_batch()
