@@ -23,8 +23,8 @@ from study_parts.models import assign_dimensions, make_model
 from study_parts.runs import Run, Settings
 
 ON_IMAGES = ("ungated", "schedule", "supervised", "lord")  # trained without pairs
-OPTIONS = ("equal kl", "no hsic", "hsic 20", "closed rest")
-PRESENT = ("gated", "robust", *OPTIONS)  # the defaults, and options
+# The defaults, and options.
+PRESENT = ("gated", "robust", "equal kl", "no hsic", "hsic 20", "closed rest")
 DECODES_PAIRS = (*PRESENT, "0.1", "group", "ada")  # two images per row
 WITHOUT_PARTITIONS = ("ungated", "schedule", "ada")
 SCHEDULED = (*PRESENT, "schedule")

@@ -533,6 +533,7 @@ def test_agreement_has_three_times_its_weight_for_robust_pairs(monkeypatch):
         assert torch.allclose(robust_grads[key], grads[key], rtol=1e-4, atol=1e-6), key
 
 
+@pytest.mark.filterwarnings("ignore:.* without GatedSchedule")
 @pytest.mark.parametrize(
     ("closed_rest", "training", "scale", "is_shown"),
     [
@@ -546,7 +547,6 @@ def test_agreement_has_three_times_its_weight_for_robust_pairs(monkeypatch):
 def test_what_the_decoder_gets_in_a_closed_rest(closed_rest, training, scale, is_shown):
     model = make("GatedBetaVAE", rest=["identity"], closed_rest=closed_rest).train(training)
     model.regularizer_scale = scale
-    model.schedule = "one"
     batch, received = make_batch(), []
     model.decoder.register_forward_hook(lambda network, args, output: received.append(args[0]))
     torch.manual_seed(0)
