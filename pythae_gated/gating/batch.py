@@ -95,7 +95,8 @@ def _warn_about_training(model: Any, partitions: Partitions, has_pairs: bool) ->
             stacklevel=5,
         )
     config = model.model_config
-    if has_pairs and config.closed_rest == "target" and model.schedule is None:
+    is_shown = config.closed_rest == "target" and bool(partitions.rest)
+    if has_pairs and is_shown and model.schedule is None:
         warnings.warn(
             f'{name} trains with closed_rest="target" and without GatedSchedule: in its warm-up, '
             "which keeps labelled factors out of the rest, the closed rest is zero; pass "

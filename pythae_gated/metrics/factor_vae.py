@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from pythae_gated.metrics.factors import Array, Factor, Factors, FloatArray, label_codes
 
+_AT_ONCE = 1_000  # votes
+
 
 @dataclass(frozen=True, eq=False)
 class FactorVAEScore:
@@ -87,29 +89,33 @@ def factor_vae_score(
     groups = [rows_by_value(factor.in_bins(n_bins)) for factor in labelled.factors]
     variance = np.var(labelled.codes, axis=0, ddof=1)
     active = (variance > 0) & (np.sqrt(variance) >= threshold)
-    rng = np.random.default_rng(seed)
-    fixed, winners = np.zeros((2, n_train + n_test), dtype=np.int64)
-    for vote in range(len(fixed)):
-        fixed[vote], rows = draw_batch(groups, batch_size, rng)
-        winners[vote] = least_varying(labelled.codes[rows], variance, active)
-    return majority_vote(fixed, winners, n_train, len(groups), active)
+    rng, ends = np.random.default_rng(seed), [np.cumsum([*map(len, of)]) for of in groups]
+    drawn = [draw_batch(groups, ends, batch_size, rng) for _ in range(n_train + n_test)]
+    fixed, batches = (np.array(each) for each in zip(*drawn, strict=True))
+    chunks = np.array_split(batches, len(batches) // _AT_ONCE + 1)
+    winners = [least_varying(labelled.codes[rows], variance, active) for rows in chunks]
+    return majority_vote(fixed, np.concatenate(winners), n_train, len(groups), active)
 
 
 def draw_batch(
-    groups: list[list[Array]], batch_size: int, rng: np.random.Generator
+    groups: list[list[Array]], ends: list[Array], batch_size: int, rng: np.random.Generator
 ) -> tuple[int, Array]:
-    """The number of a random factor, and random rows that share the value of a random row."""
+    """The number of a random factor, and random rows that share the value of a random row.
+
+    `ends` are the cumulative sizes of each factor's groups.
+    """
     fixed = int(rng.integers(len(groups)))
-    sizes = np.cumsum([len(rows) for rows in groups[fixed]])
-    rows = groups[fixed][np.searchsorted(sizes, rng.integers(sizes[-1]), side="right")]
+    at = rng.integers(ends[fixed][-1])
+    rows = groups[fixed][ends[fixed].searchsorted(at, side="right")]
     return fixed, rng.choice(rows, batch_size, replace=len(rows) < batch_size)
 
 
-def least_varying(codes: Array, variance: FloatArray, active: Array) -> int:
-    """The active dimension of a batch (B, L) with the smallest variance relative to `variance`."""
-    relative = np.full(len(variance), np.inf)
-    np.divide(np.var(codes, axis=0, ddof=1), variance, out=relative, where=active)
-    return int(relative.argmin())
+def least_varying(codes: Array, variance: FloatArray, active: Array) -> Array:
+    """In batches (V, B, L), the active dimension whose variance is the least of `variance`."""
+    relative = np.full((len(codes), len(variance)), np.inf)
+    np.divide(np.var(codes, axis=1, ddof=1), variance, out=relative, where=active)
+    winners: Array = relative.argmin(axis=1)
+    return winners
 
 
 def majority_vote(

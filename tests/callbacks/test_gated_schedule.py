@@ -345,19 +345,20 @@ def test_nested_optimizers_have_the_rates_of_one(make_optimizer, model, tmp_path
 
 @pytest.mark.parametrize("name", MODELS)
 def test_all_models_train_with_it(name, tmp_path):
-    model = make(name, rest=["identity"])
+    check_training(make(name, rest=["identity"]), [], tmp_path)
+
+
+def test_beside_an_evaluation_after_the_last_epoch(model, tmp_path):
+    evaluation = EvaluationCallback(IMAGES, {"pose": POSE.astype(str)}, every=100)
+    check_training(model, [evaluation], tmp_path)
+    assert (tmp_path / "evaluation.jsonl").exists()
+
+
+def check_training(model, others, folder):
     watch = Watch()
-    trainer = make_trainer(model, [watch, GatedSchedule(), EvaluationOnce()], tmp_path, epochs=3)
-    trainer.train()
+    make_trainer(model, [watch, GatedSchedule(), *others], folder, epochs=3).train()
     assert same(watch.encoders[-1], watch.encoders[-2])
     assert all(value.isfinite().all() for value in model.state_dict().values())
-
-
-class EvaluationOnce(EvaluationCallback):
-    """An evaluation beside the schedule, after the last epoch."""
-
-    def __init__(self):
-        super().__init__(IMAGES, {"pose": POSE.astype(str)}, every=100)
 
 
 def test_beside_a_warm_up_of_beta(model, tmp_path):

@@ -137,6 +137,9 @@ def test_the_targets_code_in_a_closed_rest_needs_a_schedule():
     scheduled = make_model(**given)
     scheduled.schedule = GatedSchedule()
     assert warnings_of(scheduled, make_pairs()) == []
+    without_rest = make_model(closed_rest="target")
+    assert not without_rest.partitions.rest
+    assert warnings_of(without_rest, make_pairs()) == []
 
 
 def test_values_on_a_large_scale_are_warned_of_once():
