@@ -165,10 +165,10 @@ def _mutual_information(
     labelled = label_codes(codes, factors, discrete, unknown)
     columns = [bin_values(code, n_bins) for code in labelled.codes.T]
     binned = [factor.in_bins(n_bins) for factor in labelled.factors]
-    information = [[_of_two(f.known_values, of[f.known]) for f in binned] for of in columns]
-    return np.array(information), {f.name: _of_two(f.known_values, f.known_values) for f in binned}
+    information = [[_shared(f.known_values, of[f.known]) for f in binned] for of in columns]
+    return np.array(information), {f.name: _shared(f.known_values, f.known_values) for f in binned}
 
 
-def _of_two(a: Array, b: Array) -> float:
-    """The mutual information of two columns (N,), whose checks would take longer."""
+def _shared(a: Array, b: Array) -> float:
+    """The mutual information of two columns (N,), without scikit-learn's slow checks."""
     return float(mutual_info_score(a, b, contingency=contingency_matrix(a, b)))
