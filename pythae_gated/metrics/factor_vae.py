@@ -89,8 +89,8 @@ def factor_vae_score(
     groups = [rows_by_value(factor.in_bins(n_bins)) for factor in labelled.factors]
     variance = np.var(labelled.codes, axis=0, ddof=1)
     active = (variance > 0) & (np.sqrt(variance) >= threshold)
-    rng, ends = np.random.default_rng(seed), [np.cumsum([*map(len, of)]) for of in groups]
-    drawn = [draw_batch(groups, ends, batch_size, rng) for _ in range(n_train + n_test)]
+    rng = np.random.default_rng(seed)
+    drawn = [draw_batch(groups, batch_size, rng) for _ in range(n_train + n_test)]
     fixed, batches = (np.array(each) for each in zip(*drawn, strict=True))
     chunks = np.array_split(batches, len(batches) // _AT_ONCE + 1)
     winners = [least_varying(labelled.codes[rows], variance, active) for rows in chunks]
@@ -98,20 +98,16 @@ def factor_vae_score(
 
 
 def draw_batch(
-    groups: list[list[Array]], ends: list[Array], batch_size: int, rng: np.random.Generator
+    groups: list[list[Array]], batch_size: int, rng: np.random.Generator
 ) -> tuple[int, Array]:
-    """The number of a random factor, and random rows that share the value of a random row.
-
-    `ends` are the cumulative sizes of each factor's groups.
-    """
+    """The number of a random factor, and random rows that share the value of a random row."""
     fixed = int(rng.integers(len(groups)))
-    at = rng.integers(ends[fixed][-1])
-    rows = groups[fixed][ends[fixed].searchsorted(at, side="right")]
+    rows = groups[fixed][rng.integers(len(groups[fixed]))]
     return fixed, rng.choice(rows, batch_size, replace=len(rows) < batch_size)
 
 
 def least_varying(codes: Array, variance: FloatArray, active: Array) -> Array:
-    """In batches (V, B, L), the active dimension whose variance is the least of `variance`."""
+    """The active dimension of each batch in (V, B, L) that varies least relative to `variance`."""
     relative = np.full((len(codes), len(variance)), np.inf)
     np.divide(np.var(codes, axis=1, ddof=1), variance, out=relative, where=active)
     winners: Array = relative.argmin(axis=1)
@@ -131,7 +127,7 @@ def majority_vote(
 
 
 def rows_by_value(factor: Factor) -> list[Array]:
-    """The rows of each value, numbered from 0, that at least two rows have."""
+    """For each row whose value others have, in the order of values: the rows of this value."""
     order = np.flatnonzero(factor.known)[np.argsort(factor.known_values, kind="stable")]
     groups = np.split(order, np.bincount(factor.known_values).cumsum()[:-1])
-    return [group for group in groups if len(group) > 1]
+    return [group for group in groups if len(group) > 1 for _ in group]

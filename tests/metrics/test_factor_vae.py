@@ -89,17 +89,16 @@ class TestDraws:
     def test_a_batch_has_rows_of_one_known_value(self):
         pose = ["a", "a", None, "b", "b", "b", "c", None]
         groups = [rows_by_value(f.in_bins(20)) for f in as_factors({"pose": pose}, rows=8)]
-        rng, ends = np.random.default_rng(0), [np.array([2, 5])]
-        drawn = {tuple(np.unique(draw_batch(groups, ends, 9, rng)[1])) for _ in range(20)}
+        rng = np.random.default_rng(0)
+        drawn = {tuple(np.unique(draw_batch(groups, 9, rng)[1])) for _ in range(20)}
         assert {0, 1, 3, 4, 5} == {row for rows in drawn for row in rows}  # "c" occurs once
         assert all(set(rows) <= {0, 1} or set(rows) <= {3, 4, 5} for rows in drawn)
 
     def test_rows_are_not_repeated_if_there_are_enough(self, factors):
         groups = [rows_by_value(f.in_bins(20)) for f in as_factors(factors, rows=N)]
-        ends = [np.cumsum([*map(len, of)]) for of in groups]
         rng = np.random.default_rng(0)
         for _ in range(20):
-            fixed, rows = draw_batch(groups, ends, 64, rng)
+            fixed, rows = draw_batch(groups, 64, rng)
             assert len(set(rows)) == 64
             assert len(np.unique(factors[rows, fixed])) == 1
 
