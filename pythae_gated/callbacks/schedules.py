@@ -121,11 +121,10 @@ class GatedSchedule(TrainingCallback):
     """Warm-up of the regularisers, decay of the learning rate, and a last phase for the decoder.
 
     1. During the first fraction `warmup` of the steps, the gradients of all terms of the loss but
-       the reconstruction are scaled by a factor that rises from 0 to 1. Until then, the decoder
-       receives zero in the closed rest of pairs, whatever the model's `closed_rest`.
+       the reconstruction are scaled by a factor that rises from 0 to 1.
     2. During the last fraction `decay` of the steps before phase 3, the learning rate falls
        linearly to zero, the model's `agreement` to 0.3 of its weight, and its `kl_ratio` to its
-       power of 0.3 (from 10 to 2).
+       power of 0.3 (from 10 to 2); the model's `closed_rest` has its effect.
     3. During the last fraction `finish` of the steps the decoder alone is trained, to reconstruct
        both images of each pair from their own sampled codes. The parameters of the encoder do not
        change any more. The learning rate returns to its initial value, and falls to zero over the

@@ -54,8 +54,7 @@ def check_pair(
 def warn_about_data(model: Any, partitions: Partitions, data: Tensor, has_pairs: bool) -> None:
     """Warn about data on a large scale, or that the decoder cannot reach.
 
-    In training, also about data without pairs, a loss whose weight of the KL is not known, and
-    the target's code in a closed rest without a schedule.
+    In training, also about data without pairs, and a loss whose weight of the KL is not known.
     """
     what = "the data"
     if model.training:
@@ -94,18 +93,9 @@ def _warn_about_training(model: Any, partitions: Partitions, has_pairs: bool) ->
             f"has the partitions {', '.join(names)}; pass a PairedDataset",
             stacklevel=5,
         )
-    config = model.model_config
-    is_shown = config.closed_rest == "target" and bool(partitions.rest)
-    if has_pairs and is_shown and model.schedule is None:
-        warnings.warn(
-            f'{name} trains with closed_rest="target" and without GatedSchedule: in its warm-up, '
-            "which keeps labelled factors out of the rest, the closed rest is zero; pass "
-            "callbacks=[GatedSchedule()]",
-            stacklevel=5,
-        )
     author = type(model).loss_function.__module__.split(".")[0]
     is_known = author in ("pythae", "pythae_gated") or hasattr(model, "kl_weight")
-    if has_pairs and not is_known and config.closed_partitions == "target":
+    if has_pairs and not is_known and model.model_config.closed_partitions == "target":
         warnings.warn(
             f"{name} has its own loss_function, in which the KL is taken to have a weight of "
             f"{kl_weight(model):g}; set kl_weight, a number or property of the model. If the KL's "

@@ -126,8 +126,7 @@ class TargetScheme:
             raise GateError(_CONDITIONAL.format("decoder"))
         self._z = z
         own, model = z.detach(), self._model
-        is_warming_up = model.training and model.regularizer_scale < 1
-        if model.model_config.closed_rest == "zero" or is_warming_up:
+        if model.model_config.closed_rest == "zero" or model.annealing == 1:
             own = self._partitions.zero_rest(own)
         return model.decoder(torch.where(self._mask, z.roll(len(self._gate), 0), own))
 

@@ -66,8 +66,8 @@ class GatedMixin(HubCardMixin, _Parent):
     gradients of A flow through open labelled partitions only, those of KL_j through open ones,
     those of S through the rest of the encoding of x' only, those of H through the means of the
     rest only. `annealing`, which `GatedSchedule` lowers, multiplies `agreement` and is the power
-    of `kl_ratio`. With `robust_pairs`, the gradients of a pair's loss, A and KL_j are multiplied
-    by its weight, and `agreement` by 3.
+    of `kl_ratio`; `closed_rest` has its effect while it is below 1. With `robust_pairs`, the
+    gradients of a pair's loss, A and KL_j are multiplied by its weight, and `agreement` by 3.
 
     The parent has a single encoder pass, a Gaussian posterior and a `loss_function`: VAE, BetaVAE,
     BetaTCVAE, DisentangledBetaVAE, INFOVAE_MMD, MSSSIM_VAE, or a subclass of these. With
@@ -99,7 +99,7 @@ class GatedMixin(HubCardMixin, _Parent):
 
     # What `GatedSchedule` changes during training.
     regularizer_scale: float = 1.0  # of the gradients of all terms but the reconstruction
-    annealing: float = 1.0  # a factor of the config's agreement, and the power of its kl_ratio
+    annealing: float = 1.0  # a factor of agreement and the power of kl_ratio; 1: no closed_rest
     decoder_only: bool = False  # pairs are plain images; the loss is the reconstruction's
     schedule: Any = None  # the `GatedSchedule` of the training that runs
 

@@ -6,7 +6,6 @@ from pythae.models import BetaVAE
 from torch import nn
 
 from pythae_gated import GatedBetaVAE, GatedBetaVAEConfig, GateError, Partitions
-from pythae_gated.callbacks import GatedSchedule
 from pythae_gated.gating.terms import kl_weight
 
 SIZES = {"pose": 2, "identity": 3}
@@ -127,19 +126,6 @@ def test_a_loss_whose_weight_of_the_kl_is_unknown_is_warned_of_once():
     assert (kl_weight(model), kl_weight(told)) == (model.beta, 0.5)
     paper = make_model(closed_partitions="input").model_config
     assert warnings_of(Own(paper), make_pairs()) == []
-
-
-def test_the_targets_code_in_a_closed_rest_needs_a_schedule():
-    given = {"rest": ["identity"], "closed_rest": "target"}
-    (text,) = warnings_of(make_model(**given), make_pairs(), make_pairs())
-    assert 'trains with closed_rest="target" and without GatedSchedule: in its warm-up' in text
-    assert text.endswith("pass callbacks=[GatedSchedule()]")
-    scheduled = make_model(**given)
-    scheduled.schedule = GatedSchedule()
-    assert warnings_of(scheduled, make_pairs()) == []
-    without_rest = make_model(closed_rest="target")
-    assert not without_rest.partitions.rest
-    assert warnings_of(without_rest, make_pairs()) == []
 
 
 def test_values_on_a_large_scale_are_warned_of_once():

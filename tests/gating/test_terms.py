@@ -533,20 +533,19 @@ def test_agreement_has_three_times_its_weight_for_robust_pairs(monkeypatch):
         assert torch.allclose(robust_grads[key], grads[key], rtol=1e-4, atol=1e-6), key
 
 
-@pytest.mark.filterwarnings("ignore:.* without GatedSchedule")
 @pytest.mark.parametrize(
-    ("closed_rest", "training", "scale", "is_shown"),
+    ("closed_rest", "training", "annealing", "is_shown"),
     [
-        ("zero", True, 1.0, False),
-        ("zero", False, 1.0, False),
-        ("target", True, 1.0, True),
-        ("target", True, 0.5, False),  # during the warm-up
-        ("target", False, 0.5, True),  # as at its end, to compare epochs
+        ("zero", True, 0.5, False),
+        ("zero", False, 0.3, False),
+        ("target", True, 0.5, True),
+        ("target", True, 1.0, False),  # before the learning rate falls
+        ("target", False, 0.3, True),  # in an evaluation, as at its end, to compare epochs
     ],
 )
-def test_what_the_decoder_gets_in_a_closed_rest(closed_rest, training, scale, is_shown):
+def test_what_the_decoder_gets_in_a_closed_rest(closed_rest, training, annealing, is_shown):
     model = make("GatedBetaVAE", rest=["identity"], closed_rest=closed_rest).train(training)
-    model.regularizer_scale = scale
+    model.annealing = annealing
     batch, received = make_batch(), []
     model.decoder.register_forward_hook(lambda network, args, output: received.append(args[0]))
     torch.manual_seed(0)
