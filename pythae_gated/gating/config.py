@@ -54,8 +54,8 @@ class GatedConfigMixin:
             `GatedSchedule` lowers the learning rate, the `"target"`'s code without gradient. The
             latter reconstructs images better (error 2 to 6 % lower on faces, photographs, digits
             and speech, at about equal leakage), and a table of 1,000 rows worse (4 %). Needs
-            `closed_partitions="target"`; no effect without the decay of `GatedSchedule`: before,
-            the rest would encode factors that are not in their own partitions yet.
+            `closed_partitions="target"`, and has no effect without the decay of `GatedSchedule`;
+            earlier in the training, the rest would take factors that are learnt late.
         partition_order: Do not set it. Saved with the config to detect files whose keys a tool
             has sorted.
 
