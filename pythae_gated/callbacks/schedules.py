@@ -130,13 +130,13 @@ class GatedSchedule(TrainingCallback):
        change any more. The learning rate returns to its initial value, and falls to zero over the
        second half of the phase.
 
-    In phases 1 and 2 the loss is reported at the full weights, and evaluated at the last
-    `agreement` and `kl_ratio`, so that losses of different epochs can be compared. In phase 3 it
-    is the reconstruction's only, which is lower (unless the other terms are negative), so that
-    Pythae's choice of the best epoch, by training or evaluation loss, falls in phase 3, except in
-    trainings of so few steps that the model has not learnt anything before. The rates of the
-    trainer's own scheduler are multiplied. A training that is resumed from a checkpoint runs the
-    whole schedule over its own epochs: give it `warmup=0` if the terms were at full weight. An
+    In phases 1 and 2 the loss is reported at the full weights, and evaluated with `agreement`,
+    `kl_ratio` and `closed_rest` as at the end of phase 2, so that epochs can be compared. In phase
+    3 it is the reconstruction's only, which is lower (unless the other terms are negative), so
+    that Pythae's choice of the best epoch, by training or evaluation loss, falls in phase 3,
+    except in trainings of so few steps that the model has not learnt anything before. The rates of
+    the trainer's own scheduler are multiplied. A training that is resumed from a checkpoint runs
+    the whole schedule over its own epochs: give it `warmup=0` if the terms were at full weight. An
     interrupted training leaves the model in its phase: train it with a schedule again, or set
     `model.regularizer_scale = model.annealing = 1.0` and `model.decoder_only = False`. `KLWarmup`
     is not needed besides.

@@ -89,7 +89,13 @@ def test_the_three_phases(model, tmp_path, monkeypatch):
     assert not any(same(*each) for each in itertools.pairwise(watch.decoders))
 
 
-def test_the_closed_rest_is_the_targets_while_the_learning_rate_falls(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("fractions", "expected"),  # of 24 steps
+    [({"warmup": 1 / 4, "decay": 1 / 2, "finish": 1 / 3}, 9), ({"decay": 0}, 20)],
+)
+def test_the_closed_rest_is_the_targets_while_the_learning_rate_falls(
+    fractions, expected, tmp_path, monkeypatch
+):
     zeros, zero_rest = [], Partitions.zero_rest
 
     def noting(self, values):
@@ -97,13 +103,11 @@ def test_the_closed_rest_is_the_targets_while_the_learning_rate_falls(tmp_path, 
         return zero_rest(self, values)
 
     monkeypatch.setattr(Partitions, "zero_rest", noting)
-    schedules = GatedSchedule(warmup=1 / 4, decay=1 / 2, finish=1 / 3), GatedSchedule(decay=0)
-    for schedule, expected in zip(schedules, (9, 20), strict=True):  # of 24 steps
-        model = make("GatedBetaVAE", rest=["identity"], closed_rest="target")
-        trainer = make_trainer(model, [schedule], tmp_path)
-        zeros.clear()  # that of Pythae's check of the model
-        trainer.train()
-        assert len(zeros) == expected
+    model = make("GatedBetaVAE", rest=["identity"], closed_rest="target")
+    trainer = make_trainer(model, [GatedSchedule(**fractions)], tmp_path)
+    zeros.clear()  # that of Pythae's check of the model
+    trainer.train()
+    assert len(zeros) == expected
 
 
 def test_the_best_model_is_not_left_in_the_last_phase(model, tmp_path):

@@ -541,6 +541,7 @@ def test_agreement_has_three_times_its_weight_for_robust_pairs(monkeypatch):
         ("target", True, 0.5, True),
         ("target", True, 1.0, False),  # before the learning rate falls
         ("target", False, 0.3, True),  # in an evaluation, as at its end, to compare epochs
+        ("target", False, 1.0, False),  # without a schedule
     ],
 )
 def test_what_the_decoder_gets_in_a_closed_rest(closed_rest, training, annealing, is_shown):
