@@ -67,29 +67,22 @@ def test_a_saved_folder_says_which_package_loads_it(tmp_path, model_class):
     assert type(AutoModel.load_from_folder(str(tmp_path / "pythaes/own"))) is model_class
 
 
-def test_a_model_that_a_new_process_has_loaded_can_be_pickled(tmp_path):
-    config = GatedBetaVAEConfig(input_dim=(5,), latent_dim=3)
-    GatedBetaVAE(config, MLPEncoder((5,), 3), MLPDecoder((5,), 3)).save(str(tmp_path))
+def test_models_that_a_new_process_has_loaded_can_be_pickled_and_saved(tmp_path):
+    """Pythae's file of a parent has a copy of the networks' class, not that of the module."""
+    networks, folder = (MLPEncoder((5,), 3), MLPDecoder((5,), 3)), str(tmp_path)
+    GatedBetaVAE(GatedBetaVAEConfig(input_dim=(5,), latent_dim=3), *networks).save(f"{folder}/own")
+    BetaVAE(BetaVAEConfig(input_dim=(5,), latent_dim=3), *networks).save(f"{folder}/parent")
     code = (
-        "import pickle, pythae_gated.networks as own; from pythae.models import AutoModel; "
-        f"model = AutoModel.load_from_folder({str(tmp_path)!r}); "
-        "assert type(model.encoder) is own.MLPEncoder; pickle.dumps(model)"
+        "import pickle, sys; from pythae.models import AutoModel\n"
+        "import pythae_gated, pythae_gated.networks as ours\n"
+        "own, parent = (AutoModel.load_from_folder(f'{sys.argv[1]}/{name}')"
+        " for name in ('own', 'parent'))\n"
+        "assert type(own.encoder) is ours.MLPEncoder\n"
+        "pickle.dumps(own)\n"
+        "pythae_gated.GatedBetaVAE.from_parent(parent).save(f'{sys.argv[1]}/gated')\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_a_loaded_parent_that_becomes_gated_can_be_saved(tmp_path):
-    """Pythae's file has a copy of the networks' class, which is not that of the module."""
-    networks = MLPEncoder((5,), 3), MLPDecoder((5,), 3)
-    BetaVAE(BetaVAEConfig(input_dim=(5,), latent_dim=3), *networks).save(str(tmp_path / "parent"))
-    code = (
-        "import pythae_gated; from pythae.models import AutoModel; "
-        f"parent = AutoModel.load_from_folder({str(tmp_path / 'parent')!r}); "
-        "gated = pythae_gated.GatedBetaVAE.from_parent(parent); "
-        f"gated.save({str(tmp_path / 'gated')!r})"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-    again, x = AutoModel.load_from_folder(str(tmp_path / "gated")), torch.rand(4, 5)
+    subprocess.run([sys.executable, "-c", code, folder], check=True)
+    again, x = AutoModel.load_from_folder(f"{folder}/gated"), torch.rand(4, 5)
     assert type(again) is GatedBetaVAE
     assert torch.equal(again.encoder(x).embedding, networks[0](x).embedding)
 

@@ -85,6 +85,7 @@ TINY = Extent(
     wrongs=(0.4,),
     wrongs_gated=(0.4,),
     wrong_on=("faces",),
+    readings=("input",),
     steps=(0.5,),
     steps_on=("faces",),
     large=False,

@@ -39,9 +39,9 @@ from pythae_gated import (
     Partitions,
 )
 from pythae_gated.callbacks import EvaluationCallback, KLWarmup
-from pythae_gated.metrics import evaluate, forests
+from pythae_gated.metrics import evaluate
 from tests.support.models import FIRST_SCHEME
-from tests.support.votes import use_few_votes
+from tests.support.quick_metrics import use_quick_metrics
 
 N = 48
 IMAGES = np.random.default_rng(0).random((N, 1, 4, 4), dtype=np.float32)
@@ -51,9 +51,7 @@ PARTITIONS = {"view": 2, "rest": 3}
 
 @pytest.fixture(autouse=True)
 def quick_metrics(monkeypatch):
-    """Small forests and few votes: when and where results are written does not depend on them."""
-    monkeypatch.setitem(forests.FOREST, "n_estimators", 5)
-    use_few_votes(monkeypatch)
+    use_quick_metrics(monkeypatch)
 
 
 class Watch(TrainingCallback):

@@ -38,6 +38,7 @@ from study_parts.runs import (
 from pythae_gated import Partitions
 from pythae_gated.callbacks import GatedSchedule
 from pythae_gated.networks import ConvDecoder
+from tests.support.quick_metrics import use_quick_metrics
 
 SMALL = Settings(steps=4, images=64, epochs=2, n_faces=400, n_fit=256)
 SIZES = {"pose": 4, "expression": 6, "rest": 6}
@@ -428,7 +429,8 @@ def test_a_diverged_training_is_recorded(tmp_path):
     assert set(result) == {"seconds", "diverged"}
 
 
-def test_digits_of_an_unseen_speaker_are_scored(tmp_path):
+def test_digits_of_an_unseen_speaker_are_scored(tmp_path, monkeypatch):
+    use_quick_metrics(monkeypatch)
     rng = np.random.default_rng(0)
     digit, speaker = (np.arange(360) % n for n in (5, 6))
     images = rng.integers(0, 256, (360, 1, 32, 32), dtype=np.uint8)

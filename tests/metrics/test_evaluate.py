@@ -25,7 +25,7 @@ from pythae_gated.metrics import (
 from pythae_gated.partitions import Partitions
 from pythae_gated.report.predictions import read_verdicts
 from tests.support.pixels import make_pixel_vae
-from tests.support.votes import use_few_votes
+from tests.support.quick_metrics import use_quick_metrics
 
 SIZES = {"pose": 2, "person": 2}
 LOG_VAR = -4.0
@@ -53,9 +53,9 @@ class PixelDecoder(BaseDecoder):
 
 
 @pytest.fixture(autouse=True)
-def few_votes(request, monkeypatch):
+def quick_metrics(request, monkeypatch):
     if request.cls is not TestOtherMetrics:
-        use_few_votes(monkeypatch)
+        use_quick_metrics(monkeypatch)
 
 
 @pytest.fixture

@@ -3,15 +3,15 @@ import pytest
 
 from pythae_gated.metrics import evaluate
 from tests.support.pixels import make_pixel_vae
-from tests.support.votes import use_few_votes
+from tests.support.quick_metrics import use_quick_metrics
 
 SIZES = {"pose": 1, "person": 3}
 INTENDED = {"yaw": "pose", "age": "person"}
 
 
 @pytest.fixture(autouse=True)
-def few_votes(monkeypatch):
-    use_few_votes(monkeypatch)
+def quick_metrics(monkeypatch):
+    use_quick_metrics(monkeypatch)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Train on a 4 GiB memmap, and print the growth of anonymous memory in MB (Linux).
 
 A test runs it in a process of its own: `python train_memmap.py FOLDER`. The file is sparse: it
-takes no space on disk, but every page is read.
+takes no space on disk. Every second image is an input, and partners are drawn from all.
 """
 
 import sys
@@ -14,6 +14,7 @@ from pythae.models.nn import BaseDecoder, BaseEncoder
 from pythae.pipelines import TrainingPipeline
 from pythae.trainers import BaseTrainerConfig
 from torch import nn
+from torch.utils.data import Subset
 
 from pythae_gated import GatedBetaVAE, GatedBetaVAEConfig, PairedDataset
 
@@ -34,10 +35,11 @@ class Decoder(BaseDecoder):
     def __init__(self):
         super().__init__()
         self.layer = nn.Linear(4, 64)
-        self.enlarge = nn.Upsample(scale_factor=32)
 
     def forward(self, z):
-        return ModelOutput(reconstruction=self.enlarge(self.layer(z).reshape(-1, 1, 8, 8)))
+        small = self.layer(z).reshape(-1, 1, 8, 8)
+        enlarged = small.repeat_interleave(32, 2).repeat_interleave(32, 3)  # as nn.Upsample
+        return ModelOutput(reconstruction=enlarged)
 
 
 def anonymous_mb():
@@ -63,7 +65,7 @@ def main():
     watcher.start()
     pairs = PairedDataset(images, model.partitions, {"pose": labels})
     training = BaseTrainerConfig(str(folder), num_epochs=1, per_device_train_batch_size=64)
-    TrainingPipeline(model, training)(pairs)
+    TrainingPipeline(model, training)(Subset(pairs, range(0, len(pairs), 2)))
     done.set()
     watcher.join()
     print(max(seen) - seen[0])
