@@ -176,7 +176,7 @@ class GatedSchedule(TrainingCallback):
         if not isinstance(self._model, GatedMixin):
             raise TypeError(
                 f"GatedSchedule is for gated models, and {type(self._model).__name__} is not one; "
-                "leave it out"
+                "add the prefix Gated to its class, or leave the schedule out"
             )
         trains = any(each.requires_grad for each in self._model.decoder.parameters())
         if self.finish and not trains:
