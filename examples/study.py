@@ -2,7 +2,7 @@
 
     python examples/study.py --photographs DIR --speech FILE --mice FILE --mnist DIR
 
-trains and evaluates some 390 models on two cores, in about eight hours, and writes one line of
+trains and evaluates some 400 models on two cores, in about eight hours, and writes one line of
 JSON per run. It may be stopped at any time and resumes where it was stopped. Tables and figures
 are computed from these lines by
 
@@ -11,8 +11,9 @@ are computed from these lines by
 which rewrites the tables in STUDY.md and README.md. The first folder contains the CMU Face
 Images, as for examples/cmu_faces.py, the second t10k-images-idx3-ubyte.gz and its labels; the
 files are those of examples/speech.py and examples/proteins.py. Without one of them, its runs are
-left out. `--part main --seed 0` runs only some: parts are "main", "grid", "labels", "input",
-"steps", "options", "large" and "competitors".
+left out, and without matplotlib, whose fonts they have, those on letters. `--part main --seed 0`
+runs only some: parts are "main", "grid", "labels", "input", "steps", "options", "large" and
+"competitors".
 """
 
 import argparse

@@ -1,9 +1,11 @@
 """The data sets of the study: what is labelled, and what is held out."""
 
 import gzip
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,12 @@ from pythae_gated.datasets import make_faces
 NAMES = ("faces", "photographs", "digits", "speech", "mice")
 LARGE = "large faces"
 MNIST = "mnist"
+LETTERS = "letters"
+FONTS = (  # of matplotlib
+    "DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono",
+    "DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-Italic",
+    "STIXGeneral", "STIXGeneralItalic", "cmr10", "cmss10", "cmtt10",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,8 @@ class Sources:
 
     def has(self, name: str) -> bool:
         """Whether a data set can be loaded."""
+        if name == LETTERS:
+            return find_spec("matplotlib") is not None
         return getattr(self, name, True) is not None
 
 
@@ -87,7 +97,10 @@ class DataSet:
 
 @lru_cache(maxsize=1)
 def load(name: str, sources: Sources, n_faces: int = 24_000) -> DataSet:
-    """One of `NAMES` or `LARGE`. Faces: identity is not labelled; in `LARGE`, it has a colour."""
+    """One of `NAMES`, or `LARGE`, `MNIST` or `LETTERS`.
+
+    Faces: identity is not labelled; in `LARGE`, it has a colour.
+    """
     if name in ("faces", LARGE):
         pixels, factors = make_faces(n_faces, image_size=64 if name == LARGE else 32)
         faces = pixels / np.float32(255)
@@ -106,6 +119,9 @@ def load(name: str, sources: Sources, n_faces: int = 24_000) -> DataSet:
         images, digit = read_digits() if name == "digits" else read_mnist(sources.mnist)
         sizes = {"digit": 6, "rest": 10}
         return DataSet(Part(images, {"digit": digit}), {"digit": ("digit",)}, sizes)
+    if name == LETTERS:
+        labelled = {"letter": ("letter",), "font": ("font",)}
+        return DataSet(make_letters(4_000), labelled, {"letter": 6, "font": 6, "rest": 6})
     table = np.load(sources.speech if name == "speech" else sources.mice)
     if name == "speech":
         factors = {"digit": table["f_digit"], "speaker": table["f_speaker"]}
@@ -127,6 +143,26 @@ def read_mnist(folder: Path) -> tuple[np.ndarray, np.ndarray]:
         digit = np.frombuffer(file.read(), np.uint8, offset=8)
     padded = np.pad(pixels, ((0, 0), (0, 0), (2, 2), (2, 2)))
     return padded / np.float32(255), digit.astype(np.int64)
+
+
+def make_letters(n: int, seed: int = 0) -> Part:
+    """Capital letters, 32 x 32, in several fonts, at random positions and sizes in pixels."""
+    import matplotlib  # of the extra `plots`
+    from PIL import Image, ImageDraw, ImageFont
+
+    folder = Path(matplotlib.get_data_path(), "fonts", "ttf")
+    rng = np.random.default_rng(seed)
+    factors = {"letter": rng.integers(26, size=n), "font": rng.integers(len(FONTS), size=n)}
+    factors |= {"size": rng.uniform(18, 28, n)} | {axis: rng.uniform(-4, 4, n) for axis in "xy"}
+    images = np.empty((n, 1, 32, 32), np.float32)
+    for image, letter, font, size, x, y in zip(images, *factors.values(), strict=True):
+        large = Image.new("L", (128, 128))  # four times the size, to be averaged
+        face = ImageFont.truetype(str(folder / f"{FONTS[font]}.ttf"), 4 * size)
+        at = (64 + 4 * x, 64 - 4 * y)
+        text = string.ascii_uppercase[letter]
+        ImageDraw.Draw(large).text(at, text, fill=255, font=face, anchor="mm")
+        image[0] = np.asarray(large, np.float32).reshape(32, 4, 32, 4).mean((1, 3)) / 255
+    return Part(images, factors)
 
 
 def label(

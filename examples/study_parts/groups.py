@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy.stats import t as student
 
-from study_parts.data import LARGE, MNIST, NAMES
+from study_parts.data import LARGE, LETTERS, MNIST, NAMES
 from study_parts.runs import Run
 
 Line: TypeAlias = Mapping[str, Any]
@@ -61,8 +61,9 @@ def group(lines: Iterable[Line]) -> Groups:
 def order(line: Line) -> tuple[Any, ...]:
     """The place of a line in all tables."""
     run = Run(**line["run"])
+    data = *NAMES, LARGE, MNIST, LETTERS
     places = [list(names).index(name) for names, name in (
-        ((*NAMES, LARGE, MNIST), run.data), (BACKBONES, run.backbone), (SCHEMES, run.scheme)
+        (data, run.data), (BACKBONES, run.backbone), (SCHEMES, run.scheme)
     )]  # fmt: skip
     return *places, run.multiple, -run.share, run.wrong, run.steps, run.part, run.seed
 

@@ -71,6 +71,7 @@ class Extent:
     large: bool = True
     options_on: tuple[str, ...] = (*data.NAMES, data.MNIST)
     more_hsic_on: tuple[str, ...] = ("digits", "speech", data.MNIST)  # whose rest leaks
+    letters: bool = True
 
 
 WHOLE = Extent()
@@ -91,6 +92,7 @@ TINY = Extent(
     large=False,
     options_on=("digits",),
     more_hsic_on=("digits",),
+    letters=False,
 )
 TINY_SETTINGS = Settings(steps=4, images=64, epochs=2, n_faces=400, n_fit=128)
 
@@ -156,6 +158,9 @@ def main_runs(extent: Extent) -> Iterable[Run]:
                     yield Run("options", name, scheme, seed=seed)
             for name in extent.more_hsic_on:
                 yield Run("options", name, "hsic 20", seed=seed)
+            if extent.letters:
+                for scheme in ("gated", "ungated", "0.1", "closed rest"):
+                    yield Run("options", data.LETTERS, scheme, seed=seed)
             for name in extent.steps_on:
                 for steps in extent.steps:
                     for scheme in ("gated", "ungated", "0.1"):

@@ -230,7 +230,7 @@ def test_the_plan_contains_each_run_once():
     count = Counter(run.part for run in runs)
     assert count["main"] == (5 + 2) * (2 * 5 + 2 * 3) + 5 * 2
     assert (count["input"], count["large"]) == (5 * 3, 3 * 2)
-    assert count["options"] == (3 * 6 + 3 + 2) * 3
+    assert count["options"] == (3 * 6 + 3 + 2 + 4) * 3
     assert not {run.seed for run in runs if run.part == "grid"} & set(WHOLE.seeds)
 
 
@@ -294,6 +294,23 @@ def test_mnist_is_read_and_padded(tmp_path):
     assert found.all.factors["digit"].tolist() == digit.tolist()
 
 
+def test_letters_vary_in_font_size_and_position():
+    found = data_sets.make_letters(300)
+    assert found.images.shape == (300, 1, 32, 32)
+    assert 0 <= found.images.min() < found.images.max() <= 1
+    assert {name: len(np.unique(found.factors[name])) for name in ("letter", "font")} == {
+        "letter": 26,
+        "font": len(data_sets.FONTS),
+    }
+    weights = found.images[:, 0] / found.images.sum((1, 2, 3))[:, None, None]
+    places = np.arange(32) - 15.5
+    for axis, sign, along in (("x", 1, 1), ("y", -1, 2)):  # rows are counted from the top
+        centre = sign * (weights.sum(along) @ places)
+        assert np.corrcoef(centre, found.factors[axis])[0, 1] > 0.8
+    again = data_sets.make_letters(300)
+    np.testing.assert_array_equal(again.images, found.images)
+
+
 def test_large_faces_have_the_colour_of_their_person():
     faces = load(data_sets.LARGE, NOWHERE, 60).all
     assert faces.images.shape == (60, 3, 64, 64)
@@ -343,6 +360,7 @@ def test_photographs_speech_and_proteins_are_read(folder, tmp_path):
     assert not NOWHERE.has("speech")
     assert NOWHERE.has("faces")
     assert sources.has("photographs")
+    assert NOWHERE.has(data_sets.LETTERS)
     assert set(shapes) | {"faces"} == set(data_sets.NAMES)
 
 
