@@ -54,7 +54,7 @@ class PixelDecoder(BaseDecoder):
 
 @pytest.fixture(autouse=True)
 def quick_metrics(request, monkeypatch):
-    if request.cls is not TestOtherMetrics:
+    if request.cls not in (TestWhatIsFound, TestSplitting, TestOtherMetrics):
         use_quick_metrics(monkeypatch)
 
 

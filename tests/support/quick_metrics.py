@@ -7,7 +7,7 @@ from pythae_gated.metrics import factor_vae_score, forests
 
 
 def use_quick_metrics(monkeypatch):
-    """For tests that do not depend on the values of the scores.
+    """For tests that need no precise scores.
 
     Forests have 5 trees, and the FactorVAE score 300 votes.
     """
