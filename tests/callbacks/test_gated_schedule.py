@@ -434,7 +434,8 @@ def test_without_a_last_phase_the_decoder_is_never_alone(model, tmp_path):
 
 def test_it_is_for_gated_models():
     plain = BetaVAE(BetaVAEConfig((1, 4, 4), 6))
-    with pytest.raises(TypeError, match="BetaVAE is not one; add the prefix Gated to its class"):
+    text = "for gated models, and BetaVAE is not one; add the prefix Gated to its class, or leave"
+    with pytest.raises(TypeError, match=text):
         GatedSchedule().on_train_begin(BaseTrainerConfig(), model=plain)
 
 
