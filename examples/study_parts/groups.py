@@ -26,6 +26,7 @@ SCHEMES = {
     "no hsic": "gated, `rest_hsic=0`, `swap_consistency=2`",
     "hsic 20": "gated, `rest_hsic=20`",
     "closed rest": 'gated, `closed_rest="target"`',
+    "less swap": 'gated, `closed_rest="target"`, `swap_consistency=0.5`',
     "group": "Group-VAE",
     "ada": "Ada-GVAE",
     "supervised": "supervised beta-VAE",

@@ -29,6 +29,7 @@ SCHEMES: dict[str, dict[str, Any]] = {
     "no hsic": {"rest_hsic": 0.0, "swap_consistency": 2.0},
     "hsic 20": {"rest_hsic": 20.0},
     "closed rest": {"closed_rest": "target"},
+    "less swap": {"closed_rest": "target", "swap_consistency": 0.5},
     "0.1": {
         "agreement": 0.0,
         "labelled_kl": 1.0,

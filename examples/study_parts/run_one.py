@@ -24,7 +24,7 @@ from study_parts.runs import Run, Settings
 
 ON_IMAGES = ("ungated", "schedule", "supervised", "lord")  # trained without pairs
 # The defaults, and options.
-PRESENT = ("gated", "robust", "equal kl", "no hsic", "hsic 20", "closed rest")
+PRESENT = ("gated", "robust", "equal kl", "no hsic", "hsic 20", "closed rest", "less swap")
 DECODES_PAIRS = (*PRESENT, "0.1", "group", "ada")  # two images per row
 WITHOUT_PARTITIONS = ("ungated", "schedule", "ada")
 SCHEDULED = (*PRESENT, "schedule")

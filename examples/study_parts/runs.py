@@ -154,7 +154,7 @@ def main_runs(extent: Extent) -> Iterable[Run]:
                 yield Run("input", "faces", reading, seed=seed)
             for name in extent.options_on:
                 compared = () if name in extent.names else ("gated", "ungated")
-                for scheme in ("equal kl", "no hsic", "closed rest", *compared):
+                for scheme in ("equal kl", "no hsic", "closed rest", "less swap", *compared):
                     yield Run("options", name, scheme, seed=seed)
             for name in extent.more_hsic_on:
                 yield Run("options", name, "hsic 20", seed=seed)
