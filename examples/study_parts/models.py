@@ -21,15 +21,16 @@ from study_parts.readings import READINGS
 MMD_LAMBDA = 0.3
 DIP_LAMBDA = 5.0  # both of them
 
-# Config fields of the gated schemes.
+# Config fields of the gated schemes. "swap" is the swap consistency of all labelled partitions.
 SCHEMES: dict[str, dict[str, Any]] = {
     "gated": {},
     "robust": {"robust_pairs": True},
-    "equal kl": {"kl_ratio": 1.0},
-    "no hsic": {"rest_hsic": 0.0, "swap_consistency": 2.0},
-    "hsic 20": {"rest_hsic": 20.0},
-    "closed rest": {"closed_rest": "target"},
-    "less swap": {"closed_rest": "target", "swap_consistency": 0.5},
+    "zero rest": {"closed_rest": "zero", "swap": 1.0},
+    "equal kl": {"closed_rest": "zero", "swap": 1.0, "kl_ratio": 1.0},
+    "no hsic": {"closed_rest": "zero", "swap": 2.0, "rest_hsic": 0.0},
+    "hsic 20": {"closed_rest": "zero", "swap": 1.0, "rest_hsic": 20.0},
+    "more swap": {"swap": 1.0},
+    "less swap": {"swap": 0.5},
     "0.1": {
         "agreement": 0.0,
         "labelled_kl": 1.0,
@@ -122,6 +123,8 @@ def make_model(
         model_class = READINGS.get(scheme, model_class)
         settings |= {"partitions": dict(partitions.sizes), "rest": list(partitions.rest)}
         settings |= SCHEMES[scheme]
+        if swap := settings.pop("swap", 0):
+            settings["swap_consistency"] = swap / len(partitions.labelled)
     model = model_class(config_class(**settings), *networks)
     if backbone == "dip":
         model.noise_variance = beta

@@ -20,11 +20,10 @@ from pythae_gated.inference import posterior
 from pythae_gated.metrics import evaluate, partition_scores
 from study_parts.data import DataSet, Part, Sources, label, load
 from study_parts.models import assign_dimensions, make_model
-from study_parts.runs import Run, Settings
+from study_parts.runs import OPTIONS, Run, Settings
 
 ON_IMAGES = ("ungated", "schedule", "supervised", "lord")  # trained without pairs
-# The defaults, and options.
-PRESENT = ("gated", "robust", "equal kl", "no hsic", "hsic 20", "closed rest", "less swap")
+PRESENT = ("gated", "robust", *OPTIONS, "hsic 20")  # the defaults, and options
 DECODES_PAIRS = (*PRESENT, "0.1", "group", "ada")  # two images per row
 WITHOUT_PARTITIONS = ("ungated", "schedule", "ada")
 SCHEDULED = (*PRESENT, "schedule")

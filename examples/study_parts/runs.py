@@ -13,6 +13,7 @@ BACKBONES = {"beta": 1.0, "info": 1.0, "dip": 0.5}
 GRID_SEED = 100  # weights are chosen on a seed that is used for nothing else
 COMPETITORS = ("group", "ada", "supervised", "lord")
 ON_REAL_DATA = ("group", "lord")
+OPTIONS = ("more swap", "less swap", "zero rest", "equal kl", "no hsic")  # of the config
 
 
 @dataclass(frozen=True)
@@ -154,12 +155,12 @@ def main_runs(extent: Extent) -> Iterable[Run]:
                 yield Run("input", "faces", reading, seed=seed)
             for name in extent.options_on:
                 compared = () if name in extent.names else ("gated", "ungated")
-                for scheme in ("equal kl", "no hsic", "closed rest", "less swap", *compared):
+                for scheme in (*OPTIONS, *compared):
                     yield Run("options", name, scheme, seed=seed)
             for name in extent.more_hsic_on:
                 yield Run("options", name, "hsic 20", seed=seed)
             if extent.letters:
-                for scheme in ("gated", "ungated", "0.1", "closed rest"):
+                for scheme in ("gated", "ungated", "0.1", "zero rest", "more swap"):
                     yield Run("options", data.LETTERS, scheme, seed=seed)
             for name in extent.steps_on:
                 for steps in extent.steps:

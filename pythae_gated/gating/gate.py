@@ -85,8 +85,8 @@ class TargetScheme:
     """The attributes that differ for `"target"`: x and t as 2B rows, paired in both directions.
 
     Row i of the decoder's input has its own code without gradient in the closed partitions (in
-    the rest zero, or see the config's `closed_rest`), and its partner's in the open ones: it
-    reconstructs its own image.
+    the rest zero at first, see the config's `closed_rest`), and its partner's in the open ones:
+    it reconstructs its own image.
 
     Args:
         model: The gated model.
@@ -171,7 +171,7 @@ class TargetScheme:
                 raise GateError(_CONDITIONAL.format("encoder"))
             codes = self._z, self._mu, self._log_var
             moved = terms.swap_divergence(self._model, partitions, *codes, self._shape)
-            total = total + config.swap_consistency * moved
+            total = total + config.swap_consistency * len(partitions.labelled) * moved
         if config.rest_hsic and partitions.rest:
             dependence = terms.hsic(self._ungated, self._gate, partitions)
             total = total + config.rest_hsic * dependence

@@ -52,22 +52,23 @@ class GatedMixin(HubCardMixin, _Parent):
     `closed_partitions` sets what the decoder receives in closed partitions. With `"target"`,
     input and target train the pair in both directions: the loss is the mean of the two, each the
     model's own `loss_function` on B rows, and in the decoder's z the closed partitions are
-    exchanged (zero in a closed rest, but see `closed_rest`). In eval mode `recon_x` reconstructs
-    the data from its own codes. Terms are added, multiplied by the weight w of the parent's KL,
-    such as `beta`:
+    exchanged (zero at first in a closed rest, see `closed_rest`). In eval mode `recon_x`
+    reconstructs the data from its own codes. Terms are added, multiplied by the weight w of the
+    parent's KL, such as `beta`:
 
-        w (agreement A + sum_j (w_j - 1) KL_j + swap_consistency S + rest_hsic H)
+        w (agreement A + sum_j (w_j - 1) KL_j + n swap_consistency S + rest_hsic H)
         A = mean of KL(q(z_k | x) || q(z_k | t)) and KL(q(z_k | t) || q(z_k | x)), k open, labelled
         S = KL(q(z_rest | x) || q(z_rest | x'))
 
     where KL_j is that of dimension j to the prior, whose weights w_j follow from `labelled_kl` and
     `kl_ratio`, x' is decoded, without gradient, from the rest of x and the labelled codes of other
-    images, for the first third of the batch, and H is `pythae_gated.gating.terms.hsic`. The
-    gradients of A flow through open labelled partitions only, those of KL_j through open ones,
-    those of S through the rest of the encoding of x' only, those of H through the means of the
-    rest only. `annealing`, which `GatedSchedule` lowers, multiplies `agreement` and is the power
-    of `kl_ratio`; `closed_rest` has its effect while it is below 1. With `robust_pairs`, the
-    gradients of a pair's loss, A and KL_j are multiplied by its weight, and `agreement` by 3.
+    images, for the first third of the batch, n is the number of labelled partitions, and H is
+    `pythae_gated.gating.terms.hsic`. The gradients of A flow through open labelled partitions
+    only, those of KL_j through open ones, those of S through the rest of the encoding of x' only,
+    those of H through the means of the rest only. `annealing`, which `GatedSchedule` lowers,
+    multiplies `agreement` and is the power of `kl_ratio`; `closed_rest` has its effect while it
+    is below 1. With `robust_pairs`, the gradients of a pair's loss, A and KL_j are multiplied by
+    its weight, and `agreement` by 3.
 
     The parent has a single encoder pass, a Gaussian posterior and a `loss_function`: VAE, BetaVAE,
     BetaTCVAE, DisentangledBetaVAE, INFOVAE_MMD, MSSSIM_VAE, or a subclass of these. With
