@@ -52,9 +52,10 @@ class GatedConfigMixin:
             since the pairs that differ most get little even if their labels are right. Needs
             `"target"`.
         closed_rest: What the decoder receives in the closed rest of a pair while `GatedSchedule`
-            lowers the learning rate: the `"target"`'s code without gradient, or `"zero"`, as
-            before (earlier, the rest would take factors that are learnt late). `"target"`
-            reconstructs better, and encodes factors that are visible only together with
+            lowers the learning rate: the `"target"`'s code without gradient, or `"zero"`. Before
+            that it is zero, or the rest would take factors that are learnt late. `"target"`
+            reconstructs images and spectrograms better (by 2 to 13 % in the study, and a table of
+            1,000 rows worse, by 4 %), and encodes factors that are visible only together with
             unlabelled ones, as a letter at varying positions. It has no effect without the decay
             of `GatedSchedule`, or with `"input"`.
         partition_order: Do not set it. Saved with the config to detect files whose keys a tool
