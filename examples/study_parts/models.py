@@ -22,13 +22,14 @@ MMD_LAMBDA = 0.3
 DIP_LAMBDA = 5.0  # both of them
 
 # Config fields of the gated schemes. "swap" is the swap consistency of all labelled partitions.
+ZERO_REST: dict[str, Any] = {"closed_rest": "zero", "swap": 1.0}
 SCHEMES: dict[str, dict[str, Any]] = {
     "gated": {},
     "robust": {"robust_pairs": True},
-    "zero rest": {"closed_rest": "zero", "swap": 1.0},
-    "equal kl": {"closed_rest": "zero", "swap": 1.0, "kl_ratio": 1.0},
-    "no hsic": {"closed_rest": "zero", "swap": 2.0, "rest_hsic": 0.0},
-    "hsic 20": {"closed_rest": "zero", "swap": 1.0, "rest_hsic": 20.0},
+    "zero rest": ZERO_REST,
+    "equal kl": {**ZERO_REST, "kl_ratio": 1.0},
+    "no hsic": {**ZERO_REST, "swap": 2.0, "rest_hsic": 0.0},
+    "hsic 20": {**ZERO_REST, "rest_hsic": 20.0},
     "more swap": {"swap": 1.0},
     "less swap": {"swap": 0.5},
     "0.1": {

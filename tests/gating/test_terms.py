@@ -409,6 +409,16 @@ def test_the_papers_scheme_has_no_terms():
     assert loss_of(first, batch) == loss_of(second, batch)
 
 
+def test_the_papers_scheme_has_no_closed_rest():
+    batch, losses = make_batch(), []
+    for closed_rest in ("target", "zero"):
+        options = {"closed_partitions": "input", "closed_rest": closed_rest}
+        model = make("GatedBetaVAE", rest=["identity"], **options)
+        model.annealing = 0.5
+        losses.append(loss_of(model, batch))
+    assert losses[0] == losses[1]
+
+
 def test_configs_of_version_0_1_still_load(tmp_path):
     config = GatedBetaVAEConfig(input_dim=(1, 4, 4), latent_dim=6, partitions={"a": 2, "b": 4})
     fields = config.to_dict()
