@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from pythae.data.datasets import DatasetOutput
@@ -149,7 +149,7 @@ class GatedMixin(HubCardMixin, _Parent):
         *,
         partitions: Mapping[str, int] | None = None,
         rest: Iterable[str] | None = None,
-        closed_partitions: Literal["target", "input"] | None = None,
+        **fields: Any,
     ) -> Self:
         """Make a gated model from a trained one, to train it further with labels.
 
@@ -163,17 +163,23 @@ class GatedMixin(HubCardMixin, _Parent):
             partitions: Name -> size of each partition, in order; None: those of a gated model,
                 else a single one, `"latent"`.
             rest: The unlabelled partitions.
-            closed_partitions: What the decoder receives in closed partitions; None: as in a
-                gated model, else `"target"`.
+            **fields: Other fields of `GatedConfigMixin`, such as `robust_pairs`; without them (or
+                None) as in a gated model, else their defaults.
 
         Raises:
-            TypeError: If the model is of another class.
-            ValidationError: (pydantic) If the partitions do not fit.
+            TypeError: If the model is of another class, or a field is not of `GatedConfigMixin`.
+            ValidationError: (pydantic) If the partitions or a value do not fit.
         """
-        gating: dict[str, Any] = {"partitions": partitions, "closed_partitions": closed_partitions}
+        others = fields.keys() - {field.name for field in dataclasses.fields(GatedConfigMixin)}
+        if others:
+            raise TypeError(
+                f"from_parent cannot change {', '.join(sorted(others))}: only fields of "
+                "GatedConfigMixin. For beta, set model.beta and model.model_config.beta"
+            )
+        fields["partitions"] = partitions
         if partitions is not None or rest is not None:
-            gating["rest"] = rest if isinstance(rest, str) else list(rest or ())
-        given = {name: value for name, value in gating.items() if value is not None}
+            fields["rest"] = rest if isinstance(rest, str) else list(rest or ())
+        given = {name: value for name, value in fields.items() if value is not None}
         gated: Self = gate_model(cls, GatedMixin, model, **given)
         return gated
 

@@ -422,6 +422,20 @@ class TestFromParent:
         changed = GatedBetaVAE.from_parent(model, closed_partitions="target")
         assert changed.model_config.closed_partitions == "target"
 
+    def test_fields_of_the_gated_config_are_changed_and_no_others(self):
+        parent = BetaVAE(BetaVAEConfig((1, 4, 4), latent_dim=5))
+        model = GatedBetaVAE.from_parent(parent, partitions=SIZES, robust_pairs=True)
+        assert model.model_config.robust_pairs
+        changed = GatedBetaVAE.from_parent(model, closed_rest="zero", agreement=0.0)
+        fields = changed.model_config
+        assert (fields.closed_rest, fields.agreement) == ("zero", 0.0)
+        assert fields.robust_pairs
+        assert fields.partitions == SIZES
+        with pytest.raises(TypeError, match=r"change beta, latent_dim: only .* set model\.beta"):
+            GatedBetaVAE.from_parent(model, beta=2.0, latent_dim=6)
+        with pytest.raises(ValidationError, match=r"agreement=-1\.0: expected a finite number"):
+            GatedBetaVAE.from_parent(model, agreement=-1.0)
+
     def test_an_unregistered_subclass_takes_the_config_of_its_base(self):
         class Trimmed(GatedBetaVAE):
             pass
