@@ -13,7 +13,8 @@ BACKBONES = {"beta": 1.0, "info": 1.0, "dip": 0.5}
 GRID_SEED = 100  # weights are chosen on a seed that is used for nothing else
 COMPETITORS = ("group", "ada", "supervised", "lord")
 ON_REAL_DATA = ("group", "lord")
-OPTIONS = ("more swap", "less swap", "zero rest", "equal kl", "no hsic")  # of the config
+# Of the config.
+OPTIONS = ("ratio 10", "more swap", "less swap", "zero rest", "equal kl", "no hsic")
 
 
 @dataclass(frozen=True)

@@ -34,10 +34,11 @@ class GatedConfigMixin:
         labelled_kl: Mean weight of the KL to the prior in a labelled partition; in the rest it
             is 1.
         kl_ratio: Weight of the KL in the last dimension of a partition, divided by that in its
-            first. The weights form a geometric series: the first dimensions encode most, spare
-            ones little, and factors lie along dimensions (equal weights do not distinguish a code
-            from a rotated one). 1: equal weights. `GatedSchedule` lowers it in the end (10 to 2),
-            since dimensions of a low weight in the rest encode traces of labelled factors, too.
+            first; in the rest at most 10. The weights form a geometric series: the first
+            dimensions encode most, spare ones little, and factors lie along dimensions (equal
+            weights do not distinguish a code from a rotated one). 1: equal weights.
+            `GatedSchedule` lowers it in the end to its power of 0.3 (30 to 2.8, 10 to 2), since
+            dimensions of a low weight in the rest encode traces of labelled factors, too.
             `GatedDisentangledBetaVAE`, which draws the KL towards a capacity, ignores both.
         swap_consistency: Weight, for each labelled partition, of
             KL(q(z_rest | x) || q(z_rest | x')), where x' is decoded from the rest of x and the
@@ -82,7 +83,7 @@ class GatedConfigMixin:
     closed_partitions: Literal["target", "input"] = "target"
     agreement: float = 0.5
     labelled_kl: float = 0.3
-    kl_ratio: float = 10.0
+    kl_ratio: float = 30.0
     swap_consistency: float = 0.4
     rest_hsic: float = 10.0
     robust_pairs: bool = False

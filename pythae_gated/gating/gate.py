@@ -158,12 +158,12 @@ class TargetScheme:
             opened = terms.select(opened, partitions, partitions.labelled)
             factor = terms.ROBUST_AGREEMENT if config.robust_pairs else 1.0
             by_row = factor * config.agreement * annealing * opened.sum(dim=1)
-        # Rounded, so that most steps have a ratio whose weights are made already.
-        given = config.labelled_kl, config.kl_ratio ** round(annealing, 2)
+        given = config.labelled_kl, config.kl_ratio
         # The weight of DisentangledBetaVAE's KL changes its sign at the capacity.
         if given != (1, 1) and not isinstance(self._model, DisentangledBetaVAE):
             kl = terms.prior_kl(self._mu, self._log_var)
-            weights = terms.kl_weights(partitions, *given, kl.device, kl.dtype)
+            power = round(annealing, 2)  # so that most steps have weights that are made already
+            weights = terms.kl_weights(partitions, *given, power, kl.device, kl.dtype)
             by_row = by_row + ((weights - 1) * kl).sum(dim=1)
         total = (self._weights * by_row).mean()
         if config.swap_consistency and partitions.rest and len(self._gate) > 1:

@@ -16,6 +16,7 @@ _TOLERATED = 30.0, 5.0
 # Factor of agreement where pairs are weighed: those that differ most, whose agreement is the
 # largest, get small weights even if their labels are right.
 ROBUST_AGREEMENT = 3.0
+_REST_RATIO = 10.0  # of the weights of the KL in the rest, at most
 _ROUNDING = 1e-6  # nats; smaller divergences are not distinguished
 # Bounds of swap consistency, which trainings that do not diverge stay within.
 _LOG_VAR = -20.0, 3.0  # of the second encoding
@@ -38,24 +39,26 @@ def kl_weights(
     partitions: Partitions,
     labelled: float,
     ratio: float,
+    power: float,
     device: torch.device,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:  # (L,)
     """The weight of the KL in each dimension.
 
-    A geometric series in each partition, whose last weight is `ratio` times its first, and whose
-    mean is `labelled`, or 1 in the rest. Made once for each ratio, without synchronising host and
-    device.
+    A geometric series in each partition, whose last weight is `ratio` (in the rest at most 10) to
+    the given power times its first, and whose mean is `labelled`, or 1 in the rest. Made once for
+    each power, without synchronising host and device.
 
     Example:
-        >>> kl_weights(Partitions({"pose": 2, "sex": 1}), 0.5, 4.0, torch.device("cpu"))
+        >>> kl_weights(Partitions({"pose": 2, "sex": 1}), 0.5, 16.0, 0.5, torch.device("cpu"))
         tensor([0.2000, 0.8000, 0.5000])
     """
     weights = []
     for name, size in partitions.sizes.items():
-        series = ratio ** torch.linspace(0, 1, size, device=device, dtype=dtype)
-        mean = 1.0 if name in partitions.rest else labelled
-        weights.append(mean * series / series.mean())
+        is_rest = name in partitions.rest
+        quotient = (min(ratio, _REST_RATIO) if is_rest else ratio) ** power
+        series = quotient ** torch.linspace(0, 1, size, device=device, dtype=dtype)
+        weights.append((1.0 if is_rest else labelled) * series / series.mean())
     return torch.cat(weights)
 
 

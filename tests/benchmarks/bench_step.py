@@ -37,7 +37,7 @@ NO_TERMS = {
 TERMS: dict[str, dict[str, Any]] = {
     "no terms (0.1)": NO_TERMS,
     "agreement": {**NO_TERMS, "agreement": 0.5},
-    "weights of the KL": {**NO_TERMS, "labelled_kl": 0.3, "kl_ratio": 10.0},
+    "weights of the KL": {**NO_TERMS, "labelled_kl": 0.3, "kl_ratio": 30.0},
     "swap consistency": {**NO_TERMS, "swap_consistency": 1.0},
     "HSIC": {**NO_TERMS, "rest_hsic": 10.0},
     "all (default)": {},

@@ -89,6 +89,7 @@ def test_agreement_of_a_self_pair_is_zero():
         ({"kl_ratio": 4.0}, [0.4, 1.6, 1, 3 / 7, 6 / 7, 12 / 7]),
         ({"labelled_kl": 0.3, "kl_ratio": 9.0}, [0.06, 0.54, 0.3, 3 / 13, 9 / 13, 27 / 13]),
         ({"labelled_kl": 0.0, "kl_ratio": 9.0}, [0, 0, 0, 3 / 13, 9 / 13, 27 / 13]),
+        ({"kl_ratio": 40.0}, [2 / 41, 80 / 41, 1, 0.211830, 0.669865, 2.118305]),  # 10 in the rest
     ],
 )
 def test_each_dimension_has_its_weight_of_the_kl(options, weights):
