@@ -22,8 +22,8 @@ MMD_LAMBDA = 0.3
 DIP_LAMBDA = 5.0  # both of them
 
 # Config fields of the gated schemes. "swap" is the swap consistency of all labelled partitions.
-RATIO: dict[str, Any] = {"kl_ratio": 10.0}
-ZERO_REST: dict[str, Any] = {**RATIO, "closed_rest": "zero", "swap": 1.0}
+RATIO_10: dict[str, Any] = {"kl_ratio": 10.0}
+ZERO_REST: dict[str, Any] = {**RATIO_10, "closed_rest": "zero", "swap": 1.0}
 SCHEMES: dict[str, dict[str, Any]] = {
     "gated": {},
     "robust": {"robust_pairs": True},
@@ -31,9 +31,9 @@ SCHEMES: dict[str, dict[str, Any]] = {
     "equal kl": {**ZERO_REST, "kl_ratio": 1.0},
     "no hsic": {**ZERO_REST, "swap": 2.0, "rest_hsic": 0.0},
     "hsic 20": {**ZERO_REST, "rest_hsic": 20.0},
-    "ratio 10": RATIO,
-    "more swap": {**RATIO, "swap": 1.0},
-    "less swap": {**RATIO, "swap": 0.5},
+    "ratio 10": RATIO_10,
+    "more swap": {**RATIO_10, "swap": 1.0},
+    "less swap": {**RATIO_10, "swap": 0.5},
     "0.1": {
         "agreement": 0.0,
         "labelled_kl": 1.0,

@@ -111,6 +111,13 @@ def test_the_ratio_of_the_weights_is_raised_to_a_power(power, ratio):
     assert loss_of(model, make_batch()) == loss_of(expected, make_batch())
 
 
+def test_the_ratio_in_the_rest_is_limited_before_it_is_raised():
+    partitions = Partitions({"pose": 2, "identity": 2}, rest=["identity"])
+    pose, identity = kl_weights(partitions, 1.0, 100.0, 0.5, torch.device("cpu")).view(2, 2)
+    assert (pose[1] / pose[0]).item() == pytest.approx(10)
+    assert (identity[1] / identity[0]).item() == pytest.approx(10**0.5)
+
+
 def test_agreement_is_annealed():
     model, _ = only(agreement=3.0)
     expected, _ = only(agreement=1.5)
