@@ -165,7 +165,7 @@ def main_runs(extent: Extent) -> Iterable[Run]:
                     yield Run("options", data.LETTERS, scheme, seed=seed)
             for name in extent.steps_on:
                 for steps in extent.steps:
-                    for scheme in ("gated", "ungated", "0.1"):
+                    for scheme in ("gated", "ungated", "0.1", "zero rest"):
                         yield Run("steps", name, scheme, steps=steps, seed=seed)
     for seed in extent.more_seeds:
         backbone = extent.more_seeds_on

@@ -243,7 +243,7 @@ def step_table(groups: Groups) -> str:
     ):  # fmt: skip
         steps = round(run.steps * lines[0]["settings"]["steps"])
         images = steps * lines[0]["settings"]["images"]
-        if run.scheme == "gated":  # swap consistency, before the last phase
+        if run.scheme not in ("ungated", "0.1"):  # swap consistency, before the last phase
             images += round(steps * 5 / 6) * (lines[0]["settings"]["images"] // 6)
         budget = [f"{steps:,}", f"{images:,}", _minutes(lines)]
         first = [title(run.data, lines), SCHEMES[run.scheme], *budget]
