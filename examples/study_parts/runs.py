@@ -145,7 +145,8 @@ def main_runs(extent: Extent) -> Iterable[Run]:
                 for wrong in (0.0, *extent.wrongs):
                     yield Run("labels", name, "robust", wrong=wrong, seed=seed)
                 for wrong in extent.wrongs_gated:
-                    yield Run("labels", name, "gated", wrong=wrong, seed=seed)
+                    for scheme in ("gated", "zero rest"):
+                        yield Run("labels", name, scheme, wrong=wrong, seed=seed)
         for backbone in extent.backbones[1:]:
             for scheme in _schemes(extent, seed):
                 yield Run("main", "faces", scheme, backbone, BACKBONES[backbone], seed=seed)

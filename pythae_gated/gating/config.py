@@ -57,8 +57,9 @@ class GatedConfigMixin:
             that it is zero, or the rest would take factors that are learnt late. `"target"`
             reconstructs images and spectrograms better (by 2 to 13 % in the study, and a table of
             1,000 rows worse, by 4 %), and encodes factors that are visible only together with
-            unlabelled ones, as a letter at varying positions. It has no effect without the decay
-            of `GatedSchedule`, or with `"input"`.
+            unlabelled ones, as a letter at varying positions. With wrong labels it needs
+            `robust_pairs`, or more of the factors is encoded in the rest. It has no effect
+            without the decay of `GatedSchedule`, or with `"input"`.
         partition_order: Do not set it. Saved with the config to detect files whose keys a tool
             has sorted.
 
