@@ -84,7 +84,7 @@ def fit_model(
     seed: int,
     args: argparse.Namespace,
     *,
-    robust: bool = False,
+    robust: bool = True,
 ) -> GatedBetaVAE:
     """Train with one partition per factor and the settings of the README."""
     mean, beta = mean_and_beta(images)

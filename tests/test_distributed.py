@@ -8,7 +8,7 @@ import torch.multiprocessing
 
 from tests.support import distributed
 
-CASES = ("target", 0.0), ("input", 0.0), ("target", 1.0)  # the scheme, the weight of its terms
+CASES = ("target", 0.0), ("input", 0.0), ("target", 1.0)  # scheme, weight of terms over a batch
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_processes_draw_different_pairs(ranks):
     assert not torch.equal(first, second)
 
 
-def test_terms_of_the_rest_are_of_each_process_and_keep_the_models_equal(ranks):
+def test_terms_over_a_batch_are_of_each_process_and_keep_the_models_equal(ranks):
     first, second = (weights["target", 1.0] for weights, _ in ranks)
     without = distributed.make("target", 0.0).state_dict()
     assert all(torch.equal(first[key], second[key]) for key in first)

@@ -21,7 +21,7 @@ SCHEMES = {
     "schedule": "ungated, `GatedSchedule()`",
     "0.1": "gated, version 0.1",
     "gated": "gated",
-    "robust": "gated, `robust_pairs`",
+    "not robust": "gated, `robust_pairs=False`",
     "ratio 10": "gated, `kl_ratio=10`",
     "more swap": "gated, `kl_ratio=10`, swap consistency 1",
     "less swap": "gated, `kl_ratio=10`, swap consistency 0.5",

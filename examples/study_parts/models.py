@@ -22,11 +22,12 @@ MMD_LAMBDA = 0.3
 DIP_LAMBDA = 5.0  # both of them
 
 # Config fields of the gated schemes. "swap" is the swap consistency of all labelled partitions.
-RATIO_10: dict[str, Any] = {"kl_ratio": 10.0}
+NOT_ROBUST: dict[str, Any] = {"robust_pairs": False}
+RATIO_10: dict[str, Any] = {**NOT_ROBUST, "kl_ratio": 10.0}
 ZERO_REST: dict[str, Any] = {**RATIO_10, "closed_rest": "zero", "swap": 1.0}
 SCHEMES: dict[str, dict[str, Any]] = {
     "gated": {},
-    "robust": {"robust_pairs": True},
+    "not robust": NOT_ROBUST,
     "zero rest": ZERO_REST,
     "equal kl": {**ZERO_REST, "kl_ratio": 1.0},
     "no hsic": {**ZERO_REST, "swap": 2.0, "rest_hsic": 0.0},
@@ -35,6 +36,7 @@ SCHEMES: dict[str, dict[str, Any]] = {
     "more swap": {**RATIO_10, "swap": 1.0},
     "less swap": {**RATIO_10, "swap": 0.5},
     "0.1": {
+        **NOT_ROBUST,
         "agreement": 0.0,
         "labelled_kl": 1.0,
         "kl_ratio": 1.0,

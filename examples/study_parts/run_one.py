@@ -23,7 +23,7 @@ from study_parts.models import assign_dimensions, make_model
 from study_parts.runs import OPTIONS, Run, Settings
 
 ON_IMAGES = ("ungated", "schedule", "supervised", "lord")  # trained without pairs
-PRESENT = ("gated", "robust", *OPTIONS, "hsic 20")  # the defaults, and options
+PRESENT = ("gated", *OPTIONS, "hsic 20")  # the defaults, and options
 DECODES_PAIRS = (*PRESENT, "0.1", "group", "ada")  # two images per row
 WITHOUT_PARTITIONS = ("ungated", "schedule", "ada")
 SCHEDULED = (*PRESENT, "schedule")

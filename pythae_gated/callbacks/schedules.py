@@ -15,7 +15,7 @@ from pythae_gated.callbacks.evaluation import Logs
 from pythae_gated.callbacks.trainer import check_epochs, is_main_process, unwrap
 from pythae_gated.gating import GatedMixin
 
-_ANNEALED = 0.3  # the factor of agreement, and the power of kl_ratio, in the end
+_ANNEALED = 0.3  # factor of agreement and of robust_pairs' limit, power of kl_ratio, in the end
 
 
 class KLWarmup(TrainingCallback):
@@ -124,7 +124,8 @@ class GatedSchedule(TrainingCallback):
        the reconstruction are scaled by a factor that rises from 0 to 1.
     2. During the last fraction `decay` of the steps before phase 3, the learning rate falls
        linearly to zero, the model's `agreement` to 0.3 of its weight, and its `kl_ratio` to its
-       power of 0.3 (from 30 to 2.8); the model's `closed_rest` has its effect.
+       power of 0.3 (from 30 to 2.8); the model's `closed_rest` has its effect. The limit of
+       `robust_pairs` falls in both phases.
     3. During the last fraction `finish` of the steps the decoder alone is trained, to reconstruct
        both images of each pair from their own sampled codes. The parameters of the encoder do not
        change any more. The learning rate returns to its initial value, and falls to zero over the

@@ -47,32 +47,32 @@ class GatedConfigMixin:
         rest_hsic: Weight of the HSIC of the rest's posterior means and the labels, as the pairs
             show it (see `pythae_gated.gating.terms.hsic`). A higher weight, such as 20, reduces
             what the rest predicts of the labels further, at a higher error.
-        robust_pairs: Whether to train less on pairs whose posteriors differ far more than those
-            of a typical pair; use it if labels may be wrong. The limit falls from 30 to 5 times
-            during the warm-up of `GatedSchedule`, and `agreement` has three times its weight,
-            since the pairs that differ most get little even if their labels are right. Needs
-            `"target"`.
+        robust_pairs: Whether to train less on pairs whose posteriors in the open partition differ
+            nearly as much as those of unrelated images, as pairs of wrong labels do. A pair that
+            differs by a quarter of that has half of its weight; with `GatedSchedule`, one that
+            differs by twice that at first, by a quarter after the warm-up, and by 0.075 of it in
+            the end. Pairs of right labels keep theirs once partitions predict their factors.
         closed_rest: What the decoder receives in the closed rest of a pair while `GatedSchedule`
             lowers the learning rate: the `"target"`'s code without gradient, or `"zero"`. Before
             that it is zero, or the rest would take factors that are learnt late. `"target"`
             reconstructs images and spectrograms better (by 2 to 13 % in the study, and a table of
             1,000 rows worse, by 4 %), and encodes factors that are visible only together with
-            unlabelled ones, as a letter at varying positions. With wrong labels it needs
-            `robust_pairs`, or more of the factors is encoded in the rest. It has no effect
-            without the decay of `GatedSchedule`, or with `"input"`.
+            unlabelled ones, as a letter at varying positions. With wrong labels, and
+            `robust_pairs=False`, more of the factors is encoded in the rest. It has no effect
+            without the decay of `GatedSchedule`.
         partition_order: Do not set it. Saved with the config to detect files whose keys a tool
             has sorted.
 
     The weights are multiplied by that of the KL in the parent's loss, such as `beta`
     (`BetaTCVAE`: the smallest of its three; InfoVAE: 1 - alpha, or 0). They apply to pairs with
-    `closed_partitions="target"`. Only the parent's loss (version 0.1) is left by
-    `agreement=0, labelled_kl=1, kl_ratio=1, swap_consistency=0, rest_hsic=0`.
+    `closed_partitions="target"`, as do the last two fields. Only the parent's loss (version 0.1)
+    is left by `agreement=0, labelled_kl=1, kl_ratio=1, swap_consistency=0, rest_hsic=0` and
+    `robust_pairs=False`.
 
     Raises:
         ValidationError: (pydantic) If the partitions are inconsistent, do not sum to
             `latent_dim`, or are not in `partition_order`, a weight is negative or not finite,
-            `kl_ratio` is below 1, `robust_pairs` is set for `"input"`, or there is no field of a
-            given name.
+            `kl_ratio` is below 1, or there is no field of a given name.
 
     Reference:
         Non-uniform weights: Bao et al., "Regularized Linear Autoencoders Recover the Principal
@@ -87,7 +87,7 @@ class GatedConfigMixin:
     kl_ratio: float = 30.0
     swap_consistency: float = 0.4
     rest_hsic: float = 10.0
-    robust_pairs: bool = False
+    robust_pairs: bool = True
     closed_rest: Literal["target", "zero"] = "target"
     partition_order: list[str] | None = None
     name: Any = field(default=None, kw_only=True)  # accepted, as `to_dict` has it; Pythae sets it
@@ -112,8 +112,6 @@ class GatedConfigMixin:
                 "dimensions each partition has"
             )
         self.partition_order = None
-        if self.closed_partitions == "input" and self.robust_pairs:
-            raise ValueError('robust_pairs needs closed_partitions="target"')
         return self
 
     def to_dict(self) -> dict[str, Any]:

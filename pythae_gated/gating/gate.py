@@ -104,19 +104,14 @@ class TargetScheme:
         output = self._model.encoder(*args, **kwargs)
         self._ungated = output["embedding"]
         output = _gate_posterior(output, self._mask)
-        images = (*args, *kwargs.values())[0]
-        self._shape = images.shape[1:]
+        self._shape = (*args, *kwargs.values())[0].shape[1:]
         self._is_conditional = len(args) + len(kwargs) > 1
         self._mu, self._log_var = output["embedding"], output["log_covariance"]
         config = self._model.model_config
-        if config.agreement or config.robust_pairs:
-            self._divergence = terms.divergence(self._mu, self._log_var)
-        if config.robust_pairs:
-            data, target = images.chunk(2)
-            same = (data == target).flatten(1).all(dim=1)
-            weights = terms.weigh_pairs(
-                self._divergence, self._gate, self._partitions, same, self._model.regularizer_scale
-            )
+        if config.robust_pairs and self._partitions.labelled:
+            model, codes = self._model, (self._mu, self._log_var)
+            phase = model.regularizer_scale, model.annealing
+            weights = terms.weigh_pairs(*codes, self._gate, self._partitions, *phase)
             self._weights = torch.cat([weights, weights])
         return output
 
@@ -154,10 +149,9 @@ class TargetScheme:
             return 0.0
         by_row = self._mu.new_zeros(len(self._mu))
         if config.agreement:
-            opened = torch.where(self._mask, self._divergence, 0)
+            opened = torch.where(self._mask, terms.divergence(self._mu, self._log_var), 0)
             opened = terms.select(opened, partitions, partitions.labelled)
-            factor = terms.ROBUST_AGREEMENT if config.robust_pairs else 1.0
-            by_row = factor * config.agreement * annealing * opened.sum(dim=1)
+            by_row = config.agreement * annealing * opened.sum(dim=1)
         given = config.labelled_kl, config.kl_ratio
         # The weight of DisentangledBetaVAE's KL changes its sign at the capacity.
         if given != (1, 1) and not isinstance(self._model, DisentangledBetaVAE):
@@ -165,7 +159,7 @@ class TargetScheme:
             power = round(annealing, 2)  # so that most steps have weights that are made already
             weights = terms.kl_weights(partitions, *given, power, kl.device, kl.dtype)
             by_row = by_row + ((weights - 1) * kl).sum(dim=1)
-        total = (self._weights * by_row).mean()
+        total = terms.scale_gradient(by_row, self._weights).mean()
         if config.swap_consistency and partitions.rest and len(self._gate) > 1:
             if self._is_conditional:  # it encodes again
                 raise GateError(_CONDITIONAL.format("encoder"))

@@ -10,12 +10,9 @@ from torch import Tensor, nn
 
 from pythae_gated.partitions import Partitions
 
-_TYPICAL = 0.1  # quantile: a pair of right labels even if most pairs have a wrong one
-# Multiples of its divergence, where a pair's weight is a half, before and after the warm-up.
-_TOLERATED = 30.0, 5.0
-# Factor of agreement where pairs are weighed: those that differ most, whose agreement is the
-# largest, get small weights even if their labels are right.
-ROBUST_AGREEMENT = 3.0
+# Multiples of the divergence of unrelated images, where a pair's weight is a half, before and
+# after the warm-up.
+_TOLERATED = 2.0, 0.25
 _REST_RATIO = 10.0  # of the weights of the KL in the rest, at most
 _ROUNDING = 1e-6  # nats; smaller divergences are not distinguished
 # Bounds of swap consistency, which trainings that do not diverge stay within.
@@ -85,8 +82,12 @@ def scale_gradient(value: Tensor, scale: Tensor | float) -> Tensor:  # (N, ...) 
         scale = scale.view(-1, *[1] * (value.ndim - 1))
     elif scale == 1:
         return value
-    constant = value.detach()
-    return constant + scale * (value - constant)
+    scaled = value.view_as(value)
+    if scaled.requires_grad:
+        scaled.register_hook(  # type: ignore[no-untyped-call]
+            lambda gradient: (scale * gradient).to(gradient.dtype)
+        )
+    return scaled
 
 
 def select(values: Tensor, partitions: Partitions, names: Iterable[str]) -> Tensor:
@@ -101,36 +102,39 @@ def divergence(mu: Tensor, log_var: Tensor) -> Tensor:  # (2B, L), (2B, L) -> (2
     return gaussian_kl(mu, log_var, mu.roll(n, 0), log_var.roll(n, 0))
 
 
+@torch.no_grad()
 def weigh_pairs(
-    divergences: Tensor,  # (2B, L)
+    mu: Tensor,  # (2B, L)
+    log_var: Tensor,  # (2B, L)
     gate: Tensor,  # (B, K)
     partitions: Partitions,
-    same: Tensor,  # (B,): whether the target is the input
     warmed_up: float = 1.0,  # from 0 at the start of the warm-up to 1 at its end
+    annealing: float = 1.0,
 ) -> Tensor:  # (B,)
-    """Small weights for pairs whose posteriors differ far more than those of a typical pair.
+    """Small weights for pairs whose posteriors differ as much as those of unrelated images.
 
     With d the divergence of a pair in its open labelled partition, both directions, and d' the
-    first decile of d over the pairs of the same kind in the batch, w = 1 / (1 + (d / c d')^4).
-    The limit c falls from 30 to 5 during the warm-up: before partitions predict their factors,
-    pairs of right labels differ as much as others. Self pairs have weight 1, and the mean weight
-    of the others is 1.
+    mean of the same over images that follow each other in the batch, w = 1 / (1 + (d / c d')^4).
+    The limit c falls from 2 to 1/4 during the warm-up, since pairs of right labels differ as much
+    as others before partitions predict their factors, and again with the annealing. Pairs that
+    open no labelled partition, or all partitions, have weight 1, and the mean weight of the
+    others is 1.
     """
     first, last = _TOLERATED
-    tolerated = first * (last / first) ** warmed_up
-    both = divergences.detach().float().view(2, len(gate), -1).sum(dim=0)
-    weights = torch.ones_like(both[:, 0])
-    shared = torch.zeros_like(weights, dtype=torch.bool)
-    parts = partitions.split(both)
+    tolerated = first * (last / first) ** warmed_up * annealing
+    mu, log_var = mu.float(), log_var.float()
+    of_pairs = divergence(mu, log_var).view(2, len(gate), -1).sum(dim=0)
+    following = gaussian_kl(mu, log_var, mu.roll(1, 0), log_var.roll(1, 0))
+    parts = partitions.split(torch.cat([of_pairs, 2 * following.mean(dim=0, keepdim=True)]))
+    columns = _labelled_columns(gate, partitions)
+    by_partition = torch.stack([parts[name].sum(dim=1) for name in columns], dim=1)
+    limits = tolerated * by_partition[-1].clamp(min=_ROUNDING)
     whole = gate.all(dim=1) & (len(partitions.names) > 1)  # self pairs without a rest
-    for name, opened in _labelled_columns(gate, partitions).items():
-        distance = parts[name].sum(dim=1)
-        of_kind = opened & ~whole & ~same
-        typical = torch.where(of_kind, distance, torch.nan).nanquantile(_TYPICAL)
-        weight = 1 / (1 + (distance / (tolerated * typical.clamp(min=_ROUNDING))).pow(4))
-        weights = torch.where(of_kind, torch.minimum(weights, weight), weights)
-        shared = shared | of_kind
-    mean = torch.where(shared, weights, 0).sum() / shared.sum().clamp(min=1)
+    opened = torch.stack([*columns.values()], dim=1) & ~whole[:, None]
+    weights = 1 / (1 + (by_partition[:-1] / limits).pow(4))
+    weights = torch.where(opened, weights, 1).amin(dim=1)
+    shared = opened.any(dim=1)
+    mean = (shared * weights).sum() / shared.sum().clamp(min=1)
     return torch.where(shared, weights / mean, weights)
 
 

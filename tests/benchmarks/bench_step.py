@@ -33,6 +33,7 @@ NO_TERMS = {
     "kl_ratio": 1.0,
     "swap_consistency": 0.0,
     "rest_hsic": 0.0,
+    "robust_pairs": False,
 }
 TERMS: dict[str, dict[str, Any]] = {
     "no terms (0.1)": NO_TERMS,
@@ -40,8 +41,8 @@ TERMS: dict[str, dict[str, Any]] = {
     "weights of the KL": {**NO_TERMS, "labelled_kl": 0.3, "kl_ratio": 30.0},
     "swap consistency": {**NO_TERMS, "swap_consistency": 1.0},
     "HSIC": {**NO_TERMS, "rest_hsic": 10.0},
+    "robust pairs": {**NO_TERMS, "robust_pairs": True},
     "all (default)": {},
-    "all, robust pairs": {"robust_pairs": True},
 }
 # What `GatedSchedule` sets on the model during its phases.
 PHASES: dict[str, dict[str, Any]] = {

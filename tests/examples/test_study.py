@@ -230,7 +230,7 @@ def test_the_plan_contains_each_run_once():
     count = Counter(run.part for run in runs)
     assert count["main"] == (5 + 2) * (2 * 5 + 2 * 3) + 5 * 2
     assert (count["input"], count["large"]) == (5 * 3, 3 * 2)
-    assert count["options"] == (6 * 6 + 3 + 2 + 5) * 3
+    assert count["options"] == (6 * 7 + 3 + 2 + 6) * 3
     assert count["steps"] == 3 * 2 * 4 * 3
     assert not {run.seed for run in runs if run.part == "grid"} & set(WHOLE.seeds)
 

@@ -35,7 +35,6 @@ def test_parents_fields_come_first_and_stay():
         ({"rest": ["id"]}, "rest: no partition is named 'id'"),
         ({"rest": "identity"}, "valid list"),
         ({"closed_partitions": "zero"}, "'target' or 'input'"),
-        ({"closed_partitions": "input", "robust_pairs": True}, "robust_pairs needs .*target"),
         ({"closed_rest": "input"}, "'target' or 'zero'"),
         ({"labeled_kl": 1.0}, r"labeled_kl\n  Unexpected keyword argument"),
     ],

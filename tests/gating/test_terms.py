@@ -5,11 +5,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 from pythae.models import BetaVAE
-from torch import nn
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pythae_gated import GatedBetaVAEConfig, GatedConfigMixin, Partitions
-from pythae_gated.gating.gate import TargetScheme
 from pythae_gated.gating.terms import (
     gaussian_kl,
     hsic,
@@ -23,19 +22,6 @@ from tests.support.models import FIRST_SCHEME, MODELS, B, L, make, make_batch, r
 
 BETA = 2.5
 REST = slice(3, 6)  # the dimensions of the identity
-
-
-class RandomEncoder(nn.Module):
-    """Another one with noise on its means."""
-
-    def __init__(self, encoder):
-        super().__init__()
-        self.encoder = encoder
-
-    def forward(self, x):
-        output = self.encoder(x)
-        output["embedding"] = output["embedding"] + 0.1 * torch.randn_like(output["embedding"])
-        return output
 
 
 def loss_of(model, batch, seed=0):
@@ -430,7 +416,7 @@ def test_the_papers_scheme_has_no_closed_rest():
 def test_configs_of_version_0_1_still_load(tmp_path):
     config = GatedBetaVAEConfig(input_dim=(1, 4, 4), latent_dim=6, partitions={"a": 2, "b": 4})
     fields = config.to_dict()
-    for name in (*FIRST_SCHEME, "robust_pairs", "closed_rest", "partition_order"):
+    for name in (*FIRST_SCHEME, "closed_rest", "partition_order"):
         del fields[name]
     again = GatedBetaVAEConfig.from_dict(fields)
     assert isinstance(again, GatedConfigMixin)
@@ -442,76 +428,96 @@ def test_configs_of_version_0_1_still_load(tmp_path):
 PARTITIONS = Partitions({"pose": 1, "person": 1, "rest": 1}, ["rest"])
 
 
-def test_pairs_that_differ_far_more_than_others_have_a_small_weight():
-    divergences = torch.rand(64, 3, generator=torch.Generator().manual_seed(0)) + 0.5
-    divergences[:5, 0] = divergences[40:43, 1] = 100.0
+def codes_of(means: Tensor) -> tuple[Tensor, Tensor]:
+    """Posteriors of standard deviation 1: a pair's divergence is the squared distance."""
+    return means, torch.zeros_like(means)
+
+
+def make_means(n: int) -> Tensor:
+    """(2 n, 3): codes of n images, and those of targets near them."""
+    generator = torch.Generator().manual_seed(0)
+    means = torch.randn(n, 3, generator=generator)
+    return torch.cat([means, means + 0.05 * torch.randn(n, 3, generator=generator)])
+
+
+def test_pairs_that_differ_like_unrelated_images_have_a_small_weight():
+    means = make_means(32)
+    means[:5, 0] += 4.0
+    means[40:43, 1] -= 4.0
     gate = torch.zeros(32, 3, dtype=torch.bool)
     gate[:16, 0] = gate[16:30, 1] = gate[30:, 2] = True
-    divergences[30:32] = divergences[62:] = 0  # self pairs
-    weights = weigh_pairs(divergences, gate, PARTITIONS, torch.arange(32) >= 30)
+    weights = weigh_pairs(*codes_of(means), gate, PARTITIONS)
     assert (weights[:5] < 0.05).all()
-    assert (weights[5:8] > 1).all()
-    assert (weights[16:30][[0, 1]] > 1).all()
-    assert (weights[8:11] > 1).all()  # rows 40 to 42 differ in the person, which they do not share
+    assert (weights[5:30] > 1).all()  # rows 40 to 42 differ in the person, which they do not share
     assert weights[:30].mean().item() == pytest.approx(1.0)
     assert (weights[30:] == 1).all()
 
 
-@pytest.mark.parametrize(("warmed_up", "limit"), [(0.0, 30.0), (0.5, 150**0.5), (1.0, 5.0)])
-def test_the_limit_of_robust_pairs_falls_during_the_warm_up(warmed_up, limit):
-    """Seven pairs of divergence 2 in both directions together, and one at the limit."""
-    divergences = torch.ones(16, 3)
-    divergences[3, 0] = 2 * limit - 1
-    gate = torch.tensor([[True, False, False]]).expand(8, 3)
-    no = torch.zeros(8, dtype=torch.bool)
-    weights = weigh_pairs(divergences, gate, PARTITIONS, no, warmed_up)
-    typical = 1 / (1 + limit**-4)
-    assert torch.allclose(weights[3] / weights[0], torch.tensor(0.5 / typical))
+def test_pairs_that_agree_more_or_less_keep_their_weight():
+    """Divergences of 0 to a tenth of that of unrelated images."""
+    means = make_means(64)
+    gate = torch.tensor([[True, False, False]]).expand(64, 3)
+    far = (means - means.roll(1, 0))[:, 0].square().mean()
+    means[64:, 0] = means[:64, 0] + (torch.linspace(0, 0.1, 64) * far).sqrt()
+    weights = weigh_pairs(*codes_of(means), gate, PARTITIONS)
+    assert torch.allclose(weights, torch.ones(64), atol=0.03)
 
 
-def test_robust_pairs_have_the_limit_of_the_present_warm_up(monkeypatch):
+@pytest.mark.parametrize(
+    ("warmed_up", "annealing", "limit"),
+    [(0.0, 1.0, 2.0), (0.5, 1.0, 0.5**0.5), (1.0, 1.0, 0.25), (1.0, 0.4, 0.1)],
+)
+def test_the_limit_of_robust_pairs_falls_with_the_schedule(warmed_up, annealing, limit):
+    """Seven pairs that agree, and one at the limit."""
+    x, gate = torch.zeros(16, 3), torch.tensor([[True, False, False]]).expand(8, 3)
+    x[::2] = 1.0  # neighbours differ by a square of 1
+    x[8:] = x[:8]
+    x[8:, 1:] += 5.0  # in partitions that the pairs do not share
+    unrelated = 1.0
+    for _ in range(100):  # the code at the limit moves the limit
+        x[11, 0] = x[3, 0] + (limit * unrelated) ** 0.5
+        unrelated = (x[:, 0] - x[:, 0].roll(1)).square().mean().item()
+    weights = weigh_pairs(*codes_of(x), gate, PARTITIONS, warmed_up, annealing)
+    assert (weights[3] / weights[0]).item() == pytest.approx(0.5, rel=1e-3)
+
+
+def test_robust_pairs_have_the_limit_of_the_present_phase(monkeypatch):
     given = []
     monkeypatch.setattr(
         "pythae_gated.gating.terms.weigh_pairs",
-        lambda d, gate, *rest: given.append(rest[-1]) or torch.ones(len(gate)),
+        lambda mu, log_var, gate, *rest: given.append(rest[1:]) or torch.ones(len(gate)),
     )
-    model = make("GatedBetaVAE", robust_pairs=True)
-    for scale in (1.0, 0.25):
-        model.regularizer_scale = scale
+    model = make("GatedBetaVAE")
+    phases = [(0.25, 1.0), (1.0, 0.5)]
+    for model.regularizer_scale, model.annealing in phases:
         model(make_batch())
-    assert given == [1.0, 0.25]
+    assert given == phases
 
 
-def test_augmented_self_pairs_without_a_rest_do_not_make_others_look_wrong():
-    partitions = Partitions({"pose": 1, "person": 1})
-    gate = torch.zeros(32, 2, dtype=torch.bool)
+def test_augmented_self_pairs_without_a_rest_are_not_weighed():
+    partitions = Partitions({"pose": 1, "person": 1, "sex": 1})
+    gate = torch.zeros(32, 3, dtype=torch.bool)
     gate[:10, 0] = gate[10:20, 1] = True
     gate[20:] = True  # self pairs
-    divergences = torch.ones(64, 2)
-    divergences[20:32] = divergences[52:] = 1e-3
-    no = torch.zeros(32, dtype=torch.bool)
-    assert torch.allclose(weigh_pairs(divergences, gate, partitions, no), torch.ones(32))
+    means = make_means(32)
+    means[52:] += 10.0
+    weights = weigh_pairs(*codes_of(means), gate, partitions)
+    assert (weights[20:] == 1).all()
+    assert torch.allclose(weights[:20], torch.ones(20), atol=0.01)
 
 
-def test_equal_pairs_have_equal_weights_and_self_pairs_alone_have_weight_1():
+def test_equal_pairs_have_equal_weights():
     gate = torch.tensor([[True, False, False]]).expand(8, 3)
-    no = torch.zeros(8, dtype=torch.bool)
-    assert torch.allclose(weigh_pairs(torch.ones(16, 3), gate, PARTITIONS, no), torch.ones(8))
-    assert torch.equal(weigh_pairs(torch.zeros(16, 3), gate, PARTITIONS, ~no), torch.ones(8))
-    assert torch.equal(weigh_pairs(torch.zeros(16, 3), gate, PARTITIONS, no), torch.ones(8))
+    apart = torch.tensor([0.0, 1.0]).repeat_interleave(8)[:, None].expand(16, 3)
+    for means in (apart, torch.zeros(16, 3)):
+        weights = weigh_pairs(*codes_of(means), gate, PARTITIONS)
+        assert torch.allclose(weights, torch.ones(8))
 
 
-def test_self_pairs_are_known_by_their_images_if_the_encoder_is_random():
-    """Dropout encodes an image and itself differently; there is a single partition."""
-    model = make("GatedBetaVAE", partitions={"pose": L}, robust_pairs=True)
-    model.encoder = RandomEncoder(model.encoder)
-    x = torch.rand(16, *model.input_dim, generator=torch.Generator().manual_seed(0))
-    target = torch.cat([x[:12], x[:4].flip(0)])
-    gate = torch.ones(16, 1, dtype=torch.bool)
-    scheme = TargetScheme(model, model.partitions, gate)
-    scheme.encode(torch.cat([x, target]))
-    assert (scheme._weights[:12] == 1).all()
-    assert scheme._weights[12:16].mean().item() == pytest.approx(1.0)
+def test_a_model_without_labelled_partitions_trains():
+    model = make("GatedBetaVAE", rest=["pose", "expression", "identity"])
+    _, grads, _ = run(model, make_batch())
+    assert grads["encoder.embedding.weight"].abs().sum() > 0
 
 
 @pytest.mark.parametrize("reconstruction_loss", ["mse", "bce"])
@@ -520,7 +526,7 @@ def test_robust_pairs_weigh_gradients_and_not_the_loss(reconstruction_loss, monk
     weights = torch.tensor([0.5, 2.0, 1.0, 0.25, 1.25])
     given = {"reconstruction_loss": reconstruction_loss, "rest": ["identity"], **FIRST_SCHEME}
     plain = make("GatedBetaVAE", **given)
-    robust = make("GatedBetaVAE", **given, robust_pairs=True)
+    robust = make("GatedBetaVAE", **{**given, "robust_pairs": True})
     monkeypatch.setattr("pythae_gated.gating.terms.weigh_pairs", lambda *_: weights)
     batch = make_batch()
     output, grads, _ = run(robust, batch)
@@ -538,18 +544,6 @@ def test_robust_pairs_weigh_gradients_and_not_the_loss(reconstruction_loss, monk
     _, expected, _ = run(plain, batch)
     for key in grads:
         assert torch.allclose(grads[key], expected[key], rtol=1e-4, atol=1e-6), key
-
-
-def test_agreement_has_three_times_its_weight_for_robust_pairs(monkeypatch):
-    monkeypatch.setattr(
-        "pythae_gated.gating.terms.weigh_pairs", lambda d, gate, *_: torch.ones(len(gate))
-    )
-    batch = make_batch()
-    robust, robust_grads, _ = run(make("GatedBetaVAE", agreement=0.5, robust_pairs=True), batch)
-    plain, grads, _ = run(make("GatedBetaVAE", agreement=1.5), batch)
-    assert robust.loss.item() == pytest.approx(plain.loss.item())
-    for key in grads:
-        assert torch.allclose(robust_grads[key], grads[key], rtol=1e-4, atol=1e-6), key
 
 
 @pytest.mark.parametrize(
@@ -581,7 +575,7 @@ def test_what_the_decoder_gets_in_a_closed_rest(closed_rest, training, annealing
 def test_robust_pairs_leave_closed_dimensions_at_zero(name):
     batch = make_batch(torch.tensor([[True, False, False]]).expand(B, 3))
     options = {"rest": ["identity"], "swap_consistency": 0, "rest_hsic": 0}
-    _, grads, _ = run(make(name, robust_pairs=True, **options), batch)
+    _, grads, _ = run(make(name, **options), batch)
     assert (grads["encoder.embedding.weight"][2:] == 0).all()
     assert (grads["encoder.embedding.weight"][:2] != 0).any()
 
@@ -593,14 +587,24 @@ def test_scale_gradient_keeps_the_value():
     value = torch.randn(3, 2, requires_grad=True)
     scaled = scale_gradient(value, torch.tensor([0.0, 0.5, 2.0]))
     assert torch.equal(scaled, value)
+    (scaled.sum() + value[2, 0]).backward()  # other uses of the value keep their gradient
+    assert value.grad.tolist() == [[0.0, 0.0], [0.5, 0.5], [3.0, 2.0]]
+
+
+@pytest.mark.parametrize("scale", [0.5, torch.tensor([0.5, 0.5, 0.5])])
+def test_scale_gradient_keeps_the_dtype_of_autocast(scale):
+    value = torch.randn(3, 2, dtype=torch.bfloat16, requires_grad=True)
+    scaled = scale_gradient(value, scale)
+    assert scaled.dtype == value.dtype
     scaled.sum().backward()
-    assert value.grad.tolist() == [[0.0, 0.0], [0.5, 0.5], [2.0, 2.0]]
+    assert value.grad.tolist() == [[0.5, 0.5]] * 3
+    assert not scale_gradient(value.detach(), scale).requires_grad
 
 
 @pytest.mark.parametrize("closed", ["target", "input"])
 @pytest.mark.parametrize("has_pairs", [True, False])
 def test_the_regularizer_scale_acts_like_a_smaller_beta(closed, has_pairs):
-    options = {"rest": ["identity"], "closed_partitions": closed}
+    options = {"rest": ["identity"], "closed_partitions": closed, "robust_pairs": False}
     model = make("GatedBetaVAE", **options)
     weak = make("GatedBetaVAE", **options, beta=BETA / 4)
     model.regularizer_scale = 0.25

@@ -27,6 +27,7 @@ def make(closed, weight):
         closed_partitions=closed,
         swap_consistency=weight,
         rest_hsic=weight,
+        robust_pairs=bool(weight),
     )
     torch.manual_seed(0)
     return Noiseless(config)

@@ -35,6 +35,7 @@ FIRST_SCHEME = {  # of version 0.1
     "kl_ratio": 1.0,
     "swap_consistency": 0.0,
     "rest_hsic": 0.0,
+    "robust_pairs": False,
 }
 SIZES = {"pose": 2, "expression": 1, "identity": 3}
 L, B = 6, 5
