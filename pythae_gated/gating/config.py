@@ -65,9 +65,9 @@ class GatedConfigMixin:
 
     The weights are multiplied by that of the KL in the parent's loss, such as `beta`
     (`BetaTCVAE`: the smallest of its three; InfoVAE: 1 - alpha, or 0). They apply to pairs with
-    `closed_partitions="target"`, as do the last two fields. Only the parent's loss (version 0.1)
-    is left by `agreement=0, labelled_kl=1, kl_ratio=1, swap_consistency=0, rest_hsic=0` and
-    `robust_pairs=False`.
+    `closed_partitions="target"`, as do `robust_pairs` and `closed_rest`. Only the parent's loss
+    (version 0.1) is left by `agreement=0, labelled_kl=1, kl_ratio=1, swap_consistency=0,
+    rest_hsic=0, robust_pairs=False`.
 
     Raises:
         ValidationError: (pydantic) If the partitions are inconsistent, do not sum to

@@ -107,11 +107,14 @@ class TargetScheme:
         self._shape = (*args, *kwargs.values())[0].shape[1:]
         self._is_conditional = len(args) + len(kwargs) > 1
         self._mu, self._log_var = output["embedding"], output["log_covariance"]
-        config = self._model.model_config
+        config, codes = self._model.model_config, (self._mu, self._log_var)
+        if config.agreement or config.robust_pairs:
+            self._divergence = terms.divergence(*codes)
         if config.robust_pairs and self._partitions.labelled:
-            model, codes = self._model, (self._mu, self._log_var)
-            phase = model.regularizer_scale, model.annealing
-            weights = terms.weigh_pairs(*codes, self._gate, self._partitions, *phase)
+            phase = self._model.regularizer_scale, self._model.annealing
+            weights = terms.weigh_pairs(
+                *codes, self._divergence, self._gate, self._partitions, *phase
+            )
             self._weights = torch.cat([weights, weights])
         return output
 
@@ -149,7 +152,7 @@ class TargetScheme:
             return 0.0
         by_row = self._mu.new_zeros(len(self._mu))
         if config.agreement:
-            opened = torch.where(self._mask, terms.divergence(self._mu, self._log_var), 0)
+            opened = torch.where(self._mask, self._divergence, 0)
             opened = terms.select(opened, partitions, partitions.labelled)
             by_row = config.agreement * annealing * opened.sum(dim=1)
         given = config.labelled_kl, config.kl_ratio

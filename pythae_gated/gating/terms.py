@@ -106,10 +106,11 @@ def divergence(mu: Tensor, log_var: Tensor) -> Tensor:  # (2B, L), (2B, L) -> (2
 def weigh_pairs(
     mu: Tensor,  # (2B, L)
     log_var: Tensor,  # (2B, L)
+    divergences: Tensor,  # (2B, L)
     gate: Tensor,  # (B, K)
     partitions: Partitions,
     warmed_up: float = 1.0,  # from 0 at the start of the warm-up to 1 at its end
-    annealing: float = 1.0,
+    annealing: float = 1.0,  # of the model
 ) -> Tensor:  # (B,)
     """Small weights for pairs whose posteriors differ as much as those of unrelated images.
 
@@ -122,10 +123,10 @@ def weigh_pairs(
     """
     first, last = _TOLERATED
     tolerated = first * (last / first) ** warmed_up * annealing
-    mu, log_var = mu.float(), log_var.float()
-    of_pairs = divergence(mu, log_var).view(2, len(gate), -1).sum(dim=0)
+    of_pairs = divergences.view(2, len(gate), -1).sum(dim=0)
     following = gaussian_kl(mu, log_var, mu.roll(1, 0), log_var.roll(1, 0))
-    parts = partitions.split(torch.cat([of_pairs, 2 * following.mean(dim=0, keepdim=True)]))
+    unrelated = 2 * following.mean(dim=0, keepdim=True)
+    parts = partitions.split(torch.cat([of_pairs, unrelated]).float())
     columns = _labelled_columns(gate, partitions)
     by_partition = torch.stack([parts[name].sum(dim=1) for name in columns], dim=1)
     limits = tolerated * by_partition[-1].clamp(min=_ROUNDING)

@@ -5,11 +5,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 from pythae.models import BetaVAE
-from torch import Tensor, nn
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pythae_gated import GatedBetaVAEConfig, GatedConfigMixin, Partitions
 from pythae_gated.gating.terms import (
+    divergence,
     gaussian_kl,
     hsic,
     kl_weight,
@@ -428,12 +429,13 @@ def test_configs_of_version_0_1_still_load(tmp_path):
 PARTITIONS = Partitions({"pose": 1, "person": 1, "rest": 1}, ["rest"])
 
 
-def codes_of(means: Tensor) -> tuple[Tensor, Tensor]:
-    """Posteriors of standard deviation 1: a pair's divergence is the squared distance."""
-    return means, torch.zeros_like(means)
+def weigh(means, *args):
+    """The weights of posteriors of standard deviation 1; divergences are squared distances."""
+    codes = means, torch.zeros_like(means)
+    return weigh_pairs(*codes, divergence(*codes), *args)
 
 
-def make_means(n: int) -> Tensor:
+def make_means(n):
     """(2 n, 3): codes of n images, and those of targets near them."""
     generator = torch.Generator().manual_seed(0)
     means = torch.randn(n, 3, generator=generator)
@@ -446,7 +448,7 @@ def test_pairs_that_differ_like_unrelated_images_have_a_small_weight():
     means[40:43, 1] -= 4.0
     gate = torch.zeros(32, 3, dtype=torch.bool)
     gate[:16, 0] = gate[16:30, 1] = gate[30:, 2] = True
-    weights = weigh_pairs(*codes_of(means), gate, PARTITIONS)
+    weights = weigh(means, gate, PARTITIONS)
     assert (weights[:5] < 0.05).all()
     assert (weights[5:30] > 1).all()  # rows 40 to 42 differ in the person, which they do not share
     assert weights[:30].mean().item() == pytest.approx(1.0)
@@ -459,7 +461,7 @@ def test_pairs_that_agree_more_or_less_keep_their_weight():
     gate = torch.tensor([[True, False, False]]).expand(64, 3)
     far = (means - means.roll(1, 0))[:, 0].square().mean()
     means[64:, 0] = means[:64, 0] + (torch.linspace(0, 0.1, 64) * far).sqrt()
-    weights = weigh_pairs(*codes_of(means), gate, PARTITIONS)
+    weights = weigh(means, gate, PARTITIONS)
     assert torch.allclose(weights, torch.ones(64), atol=0.03)
 
 
@@ -477,7 +479,7 @@ def test_the_limit_of_robust_pairs_falls_with_the_schedule(warmed_up, annealing,
     for _ in range(100):  # the code at the limit moves the limit
         x[11, 0] = x[3, 0] + (limit * unrelated) ** 0.5
         unrelated = (x[:, 0] - x[:, 0].roll(1)).square().mean().item()
-    weights = weigh_pairs(*codes_of(x), gate, PARTITIONS, warmed_up, annealing)
+    weights = weigh(x, gate, PARTITIONS, warmed_up, annealing)
     assert (weights[3] / weights[0]).item() == pytest.approx(0.5, rel=1e-3)
 
 
@@ -485,7 +487,7 @@ def test_robust_pairs_have_the_limit_of_the_present_phase(monkeypatch):
     given = []
     monkeypatch.setattr(
         "pythae_gated.gating.terms.weigh_pairs",
-        lambda mu, log_var, gate, *rest: given.append(rest[1:]) or torch.ones(len(gate)),
+        lambda mu, log_var, d, gate, *rest: given.append(rest[1:]) or torch.ones(len(gate)),
     )
     model = make("GatedBetaVAE")
     phases = [(0.25, 1.0), (1.0, 0.5)]
@@ -501,7 +503,7 @@ def test_augmented_self_pairs_without_a_rest_are_not_weighed():
     gate[20:] = True  # self pairs
     means = make_means(32)
     means[52:] += 10.0
-    weights = weigh_pairs(*codes_of(means), gate, partitions)
+    weights = weigh(means, gate, partitions)
     assert (weights[20:] == 1).all()
     assert torch.allclose(weights[:20], torch.ones(20), atol=0.01)
 
@@ -510,7 +512,7 @@ def test_equal_pairs_have_equal_weights():
     gate = torch.tensor([[True, False, False]]).expand(8, 3)
     apart = torch.tensor([0.0, 1.0]).repeat_interleave(8)[:, None].expand(16, 3)
     for means in (apart, torch.zeros(16, 3)):
-        weights = weigh_pairs(*codes_of(means), gate, PARTITIONS)
+        weights = weigh(means, gate, PARTITIONS)
         assert torch.allclose(weights, torch.ones(8))
 
 
