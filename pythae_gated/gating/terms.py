@@ -12,7 +12,7 @@ from pythae_gated.partitions import Partitions
 
 # Multiples of the divergence of unrelated images, where a pair's weight is a half, before and
 # after the warm-up.
-_TOLERATED = 2.0, 0.25
+_TOLERATED = 8.0, 0.25
 _REST_RATIO = 10.0  # of the weights of the KL in the rest, at most
 _ROUNDING = 1e-6  # nats; smaller divergences are not distinguished
 # Bounds of swap consistency, which trainings that do not diverge stay within.
@@ -116,7 +116,7 @@ def weigh_pairs(
 
     With d the divergence of a pair in its open labelled partition, both directions, and d' the
     mean of the same over images that follow each other in the batch, w = 1 / (1 + (d / c d')^4).
-    The limit c falls from 2 to 1/4 during the warm-up, since pairs of right labels differ as much
+    The limit c falls from 8 to 1/4 during the warm-up, since pairs of right labels differ as much
     as others before partitions predict their factors, and again with the annealing. Pairs that
     open no labelled partition, or all partitions, have weight 1, and the mean weight of the
     others is 1.

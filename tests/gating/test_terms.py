@@ -467,7 +467,7 @@ def test_pairs_that_agree_more_or_less_keep_their_weight():
 
 @pytest.mark.parametrize(
     ("warmed_up", "annealing", "limit"),
-    [(0.0, 1.0, 2.0), (0.5, 1.0, 0.5**0.5), (1.0, 1.0, 0.25), (1.0, 0.4, 0.1)],
+    [(0.0, 1.0, 8.0), (0.5, 1.0, 2.0**0.5), (1.0, 1.0, 0.25), (1.0, 0.4, 0.1)],
 )
 def test_the_limit_of_robust_pairs_falls_with_the_schedule(warmed_up, annealing, limit):
     """Seven pairs that agree, and one at the limit."""
