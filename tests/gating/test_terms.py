@@ -471,16 +471,14 @@ def test_pairs_that_agree_more_or_less_keep_their_weight():
 )
 def test_the_limit_of_robust_pairs_falls_with_the_schedule(warmed_up, annealing, limit):
     """Seven pairs that agree, and one at the limit."""
-    x, gate = torch.zeros(16, 3), torch.tensor([[True, False, False]]).expand(8, 3)
-    x[::2] = 1.0  # neighbours differ by a square of 1
-    x[8:] = x[:8]
-    x[8:, 1:] += 5.0  # in partitions that the pairs do not share
-    unrelated = 1.0
-    for _ in range(100):  # the code at the limit moves the limit
-        x[11, 0] = x[3, 0] + (limit * unrelated) ** 0.5
-        unrelated = (x[:, 0] - x[:, 0].roll(1)).square().mean().item()
-    weights = weigh(x, gate, PARTITIONS, warmed_up, annealing)
-    assert (weights[3] / weights[0]).item() == pytest.approx(0.5, rel=1e-3)
+    gate = torch.tensor([[True, False, False]]).expand(8, 3)
+    means, divergences = torch.zeros(16, 3), torch.zeros(16, 3)
+    means[::2, 0] = 1.0  # the divergence of neighbours, both directions, is 1
+    divergences[3, 0] = limit
+    divergences[:, 1] = 100.0  # in a partition that the pairs do not share
+    codes = means, torch.zeros_like(means)
+    weights = weigh_pairs(*codes, divergences, gate, PARTITIONS, warmed_up, annealing)
+    assert (weights[3] / weights[0]).item() == pytest.approx(0.5)
 
 
 def test_robust_pairs_have_the_limit_of_the_present_phase(monkeypatch):
@@ -508,12 +506,12 @@ def test_augmented_self_pairs_without_a_rest_are_not_weighed():
     assert torch.allclose(weights[:20], torch.ones(20), atol=0.01)
 
 
-def test_equal_pairs_have_equal_weights():
+def test_equal_pairs_have_equal_weights_and_self_pairs_alone_have_weight_1():
     gate = torch.tensor([[True, False, False]]).expand(8, 3)
     apart = torch.tensor([0.0, 1.0]).repeat_interleave(8)[:, None].expand(16, 3)
-    for means in (apart, torch.zeros(16, 3)):
-        weights = weigh(means, gate, PARTITIONS)
-        assert torch.allclose(weights, torch.ones(8))
+    assert torch.allclose(weigh(apart, gate, PARTITIONS), torch.ones(8))
+    assert torch.equal(weigh(torch.zeros(16, 3), gate, PARTITIONS), torch.ones(8))
+    assert torch.equal(weigh(apart, gate.flip(1), PARTITIONS), torch.ones(8))
 
 
 def test_a_model_without_labelled_partitions_trains():
