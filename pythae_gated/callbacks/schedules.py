@@ -121,11 +121,12 @@ class GatedSchedule(TrainingCallback):
     """Warm-up of the regularisers, decay of the learning rate, and a last phase for the decoder.
 
     1. During the first fraction `warmup` of the steps, the gradients of all terms of the loss but
-       the reconstruction are scaled by a factor that rises from 0 to 1.
+       the reconstruction are scaled by a factor that rises from 0 to 1, as does the exponent of
+       the weights of `robust_pairs`.
     2. During the last fraction `decay` of the steps before phase 3, the learning rate falls
-       linearly to zero, the model's `agreement` to 0.3 of its weight, and its `kl_ratio` to its
-       power of 0.3 (from 30 to 2.8); the model's `closed_rest` has its effect. The limit of
-       `robust_pairs` falls in both phases.
+       linearly to zero, the model's `agreement` and the limit of `robust_pairs` to 0.3 of their
+       values, and its `kl_ratio` to its power of 0.3 (from 30 to 2.8); the model's `closed_rest`
+       has its effect.
     3. During the last fraction `finish` of the steps the decoder alone is trained, to reconstruct
        both images of each pair from their own sampled codes. The parameters of the encoder do not
        change any more. The learning rate returns to its initial value, and falls to zero over the

@@ -49,9 +49,9 @@ class GatedConfigMixin:
             what the rest predicts of the labels further, at a higher error.
         robust_pairs: Whether to train less on pairs whose posteriors in the open partition differ
             nearly as much as those of unrelated images, as pairs of wrong labels do. A pair that
-            differs by a quarter of that has half of its weight; with `GatedSchedule`, one that
-            differs by eight times that at first, by a quarter after the warm-up, and by 0.075 of
-            it in the end. Pairs of right labels keep theirs once partitions predict their factors.
+            differs by a quarter of that has half of its weight. `GatedSchedule` begins with equal
+            weights, and lowers the quarter to 0.075 in the end. Pairs of right labels keep their
+            weight once partitions predict their factors.
         closed_rest: What the decoder receives in the closed rest of a pair while `GatedSchedule`
             lowers the learning rate: the `"target"`'s code without gradient, or `"zero"`. Before
             that it is zero, or the rest would take factors that are learnt late. `"target"`

@@ -10,9 +10,7 @@ from torch import Tensor, nn
 
 from pythae_gated.partitions import Partitions
 
-# Multiples of the divergence of unrelated images, where a pair's weight is a half, before and
-# after the warm-up.
-_TOLERATED = 8.0, 0.25
+_TOLERATED = 0.25  # of the divergence of unrelated images, where a pair's weight is a half
 _REST_RATIO = 10.0  # of the weights of the KL in the rest, at most
 _ROUNDING = 1e-6  # nats; smaller divergences are not distinguished
 # Bounds of swap consistency, which trainings that do not diverge stay within.
@@ -115,24 +113,29 @@ def weigh_pairs(
     """Small weights for pairs whose posteriors differ as much as those of unrelated images.
 
     With d the divergence of a pair in its open labelled partition, both directions, and d' the
-    mean of the same over images that follow each other in the batch, w = 1 / (1 + (d / c d')^4).
-    The limit c falls from 8 to 1/4 during the warm-up, since pairs of right labels differ as much
-    as others before partitions predict their factors, and again with the annealing. Pairs that
-    open no labelled partition, or all partitions, have weight 1, and the mean weight of the
-    others is 1.
+    mean of the same over images that follow each other in the batch,
+
+        w = (1 + (d / c d')^4)^-t
+
+    where t rises from 0 to 1 during the warm-up, since pairs of right labels differ as much as
+    others before partitions predict their factors, and c is 1/4, multiplied by the annealing.
+    Pairs that open no labelled partition, or all partitions, have weight 1, and the mean weight
+    of the others is 1.
+
+    Reference:
+        Weights that become robust gradually: Blake and Zisserman, "Visual Reconstruction", MIT
+        Press 1987 (graduated non-convexity).
     """
-    first, last = _TOLERATED
-    tolerated = first * (last / first) ** warmed_up * annealing
     of_pairs = divergences.view(2, len(gate), -1).sum(dim=0)
     following = gaussian_kl(mu, log_var, mu.roll(1, 0), log_var.roll(1, 0))
     unrelated = 2 * following.mean(dim=0, keepdim=True)
     parts = partitions.split(torch.cat([of_pairs, unrelated]).float())
     columns = _labelled_columns(gate, partitions)
     by_partition = torch.stack([parts[name].sum(dim=1) for name in columns], dim=1)
-    limits = tolerated * by_partition[-1].clamp(min=_ROUNDING)
+    limits = _TOLERATED * annealing * by_partition[-1].clamp(min=_ROUNDING)
     whole = gate.all(dim=1) & (len(partitions.names) > 1)  # self pairs without a rest
     opened = torch.stack([*columns.values()], dim=1) & ~whole[:, None]
-    weights = 1 / (1 + (by_partition[:-1] / limits).pow(4))
+    weights = (1 + (by_partition[:-1] / limits).pow(4)).pow(-warmed_up)
     weights = torch.where(opened, weights, 1).amin(dim=1)
     shared = opened.any(dim=1)
     mean = (shared * weights).sum() / shared.sum().clamp(min=1)

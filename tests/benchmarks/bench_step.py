@@ -4,12 +4,14 @@ Run it as `python tests/benchmarks/bench_step.py`. Steps of the models that are 
 alternate, and the median of their time ratios is shown: "input" on B pairs relative to the parent
 on B images, "target" on B pairs relative to the parent on 2 B images. Peak memory is the increase
 of a process's high-water mark over its first steps. A second table has the cost of each term of
-"target" (the first has none of them), and a third that of each phase of `GatedSchedule`. On a
-GPU: `--device cuda`, where memory is the peak of what torch allocates.
+"target" (the first has none of them), and a third that of each phase of `GatedSchedule`, also
+with the convolutions of `pythae_gated.networks`. On a GPU: `--device cuda`, where memory is the
+peak of what torch allocates.
 """
 
 import argparse
 import ctypes
+import itertools
 import statistics
 import subprocess
 import sys
@@ -24,6 +26,7 @@ from pythae import models
 
 import pythae_gated
 from pythae_gated.callbacks import GatedSchedule
+from pythae_gated.networks import ConvDecoder, ConvEncoder
 
 INPUT_DIM, LATENT_DIM = (1, 28, 28), 12
 SIZES = {"pose": 4, "expression": 4, "identity": 4}
@@ -59,9 +62,13 @@ def make_step(
     closed: str | None,
     device: str,
     phase: str = "after it",
+    convolutions: bool = False,
     **options: Any,
 ) -> Callable[[], None]:
-    """A step of Adam for the parent (`closed` None) or for the gated model."""
+    """A step of Adam for the parent (`closed` None) or for the gated model.
+
+    With `convolutions`, its networks are those of `pythae_gated.networks`, else Pythae's.
+    """
     torch.manual_seed(0)
     module: Any = models if closed is None else pythae_gated
     prefix = "" if closed is None else "Gated"
@@ -69,7 +76,8 @@ def make_step(
     if closed is not None:
         extra = {"partitions": SIZES, "closed_partitions": closed, **(options or NO_TERMS)}
     config = getattr(module, prefix + CONFIGS[name])(INPUT_DIM, LATENT_DIM, **extra)
-    model = getattr(module, prefix + name)(config).to(device)
+    networks = [ConvEncoder(INPUT_DIM, LATENT_DIM), ConvDecoder(INPUT_DIM, LATENT_DIM)]
+    model = getattr(module, prefix + name)(config, *networks[: 2 * convolutions]).to(device)
     vars(model).update(PHASES[phase])
     optimizer = torch.optim.Adam(model.parameters())
     data, target = torch.rand(2, batch_size, *INPUT_DIM, device=device)
@@ -188,17 +196,18 @@ def main() -> None:
     finish = schedule.finish
     shares = (schedule.warmup, 1 - schedule.warmup - finish, finish)
     titles = [f"{name} ({share:.0%})" for name, share in zip(PHASES, shares, strict=True)]
-    print("\n| BetaVAE, batch | " + " | ".join(titles) + " | mean | mean / 0.1 |")
-    print("| " + " | ".join(["---"] * (len(titles) + 3)) + " |")
-    for size in (64, 256):
-        parent = make_step("BetaVAE", 2 * size, None, device)
-        rest: dict[str, Any] = {"rest": ["identity"]}
-        former = make_step("BetaVAE", size, "target", device, **rest, **NO_TERMS)
-        steps = [make_step("BetaVAE", size, "target", device, phase, **rest) for phase in PHASES]
+    print("\n| BetaVAE, networks | batch | " + " | ".join(titles) + " | mean | mean / 0.1 |")
+    print("| " + " | ".join(["---"] * (len(titles) + 4)) + " |")
+    for convolutions, size in itertools.product((False, True), (64, 256)):
+        given: dict[str, Any] = {"rest": ["identity"], "convolutions": convolutions}
+        parent = make_step("BetaVAE", 2 * size, None, device, convolutions=convolutions)
+        former = make_step("BetaVAE", size, "target", device, **given, **NO_TERMS)
+        steps = [make_step("BetaVAE", size, "target", device, phase, **given) for phase in PHASES]
         times = ratios([*steps, former], parent, args.seconds)
         mean = sum(time * share for time, share in zip(times, shares, strict=False))
         cells = [f"{time:.2f}" for time in (*times[:-1], mean, mean / times[-1])]
-        print(f"| {size} | {' | '.join(cells)} |", flush=True)
+        networks = "convolutions" if convolutions else "Pythae's"
+        print(f"| {networks} | {size} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -466,22 +466,27 @@ def test_pairs_that_agree_more_or_less_keep_their_weight():
 
 
 @pytest.mark.parametrize(
-    ("warmed_up", "annealing", "limit"),
-    [(0.0, 1.0, 8.0), (0.5, 1.0, 2.0**0.5), (1.0, 1.0, 0.25), (1.0, 0.4, 0.1)],
+    ("warmed_up", "annealing", "distance", "weight"),
+    [
+        (0.0, 1.0, 9.0, 1.0),
+        (0.5, 1.0, 0.25, 0.5**0.5),
+        (1.0, 1.0, 0.25, 0.5),
+        (1.0, 0.4, 0.1, 0.5),
+    ],
 )
-def test_the_limit_of_robust_pairs_falls_with_the_schedule(warmed_up, annealing, limit):
-    """Seven pairs that agree, and one at the limit."""
+def test_the_weights_of_robust_pairs_follow_the_schedule(warmed_up, annealing, distance, weight):
+    """Seven pairs that agree, and one that differs by a multiple of unrelated images."""
     gate = torch.tensor([[True, False, False]]).expand(8, 3)
     means, divergences = torch.zeros(16, 3), torch.zeros(16, 3)
     means[::2, 0] = 1.0  # the divergence of neighbours, both directions, is 1
-    divergences[3, 0] = limit
+    divergences[3, 0] = distance
     divergences[:, 1] = 100.0  # in a partition that the pairs do not share
     codes = means, torch.zeros_like(means)
     weights = weigh_pairs(*codes, divergences, gate, PARTITIONS, warmed_up, annealing)
-    assert (weights[3] / weights[0]).item() == pytest.approx(0.5)
+    assert (weights[3] / weights[0]).item() == pytest.approx(weight)
 
 
-def test_robust_pairs_have_the_limit_of_the_present_phase(monkeypatch):
+def test_robust_pairs_have_the_weights_of_the_present_phase(monkeypatch):
     given = []
     monkeypatch.setattr(
         "pythae_gated.gating.terms.weigh_pairs",
