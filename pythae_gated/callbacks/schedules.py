@@ -15,6 +15,7 @@ from pythae_gated.callbacks.evaluation import Logs
 from pythae_gated.callbacks.trainer import check_epochs, is_main_process, unwrap
 from pythae_gated.gating import GatedMixin
 
+_REST_HIDDEN = 1_500  # steps, at least, before closed_rest has its effect
 _ANNEALED = 0.3  # factor of agreement and of robust_pairs' limit, power of kl_ratio, in the end
 
 
@@ -125,8 +126,8 @@ class GatedSchedule(TrainingCallback):
        the weights of `robust_pairs`.
     2. During the last fraction `decay` of the steps before phase 3, the learning rate falls
        linearly to zero, the model's `agreement` and the limit of `robust_pairs` to 0.3 of their
-       values, and its `kl_ratio` to its power of 0.3 (from 30 to 2.8); the model's `closed_rest`
-       has its effect.
+       values, and its `kl_ratio` to its power of 0.3 (from 30 to 2.8); from step 1,500 on, the
+       model's `closed_rest` has its effect (before, few factors are in their own partitions).
     3. During the last fraction `finish` of the steps the decoder alone is trained, to reconstruct
        both images of each pair from their own sampled codes. The parameters of the encoder do not
        change any more. The learning rate returns to its initial value, and falls to zero over the
@@ -140,8 +141,8 @@ class GatedSchedule(TrainingCallback):
     the trainer's own scheduler are multiplied. A training that is resumed from a checkpoint runs
     the whole schedule over its own epochs: give it `warmup=0` if the terms were at full weight. An
     interrupted training leaves the model in its phase: train it with a schedule again, or set
-    `model.regularizer_scale = model.annealing = 1.0` and `model.decoder_only = False`. `KLWarmup`
-    is not needed besides.
+    `model.regularizer_scale = model.annealing = 1.0` and `model.decoder_only = model.rest_shown =
+    False`. `KLWarmup` is not needed besides.
 
     Args:
         warmup: Fraction of all steps, from 0 to below 1.
@@ -207,13 +208,14 @@ class GatedSchedule(TrainingCallback):
         """Evaluate by the loss that the last batch was trained with, at the last annealing."""
         self._model.decoder_only = self._step > self._alone
         self._model.annealing = _ANNEALED if self.decay else 1.0
+        self._model.rest_shown = self.decay > 0 and self._alone > _REST_HIDDEN
 
     def on_train_end(self, training_config: BaseTrainerConfig, **kwargs: Any) -> None:
         """Leave the model and torch as they were."""
         self._stop()
         self._model.schedule = None
         self._model.regularizer_scale = self._model.annealing = 1.0
-        self._model.decoder_only = False
+        self._model.decoder_only = self._model.rest_shown = False
 
     def _stop(self) -> None:
         self._watch.close()
@@ -224,7 +226,9 @@ class GatedSchedule(TrainingCallback):
         self._step = step
         warmup = self.warmup * self._total
         self._model.regularizer_scale = min(1.0, self._step / warmup) if warmup else 1.0
-        self._model.annealing = _ANNEALED + (1 - _ANNEALED) * self._decayed()
+        decayed = self._decayed()
+        self._model.annealing = _ANNEALED + (1 - _ANNEALED) * decayed
+        self._model.rest_shown = decayed < 1 and self._step >= _REST_HIDDEN
         self._model.decoder_only = self.finish > 0 and self._step >= self._alone
 
     def _decayed(self) -> float:

@@ -53,13 +53,13 @@ class GatedConfigMixin:
             weights, and lowers the quarter to 0.075 in the end. Pairs of right labels keep their
             weight once partitions predict their factors.
         closed_rest: What the decoder receives in the closed rest of a pair while `GatedSchedule`
-            lowers the learning rate: the `"target"`'s code without gradient, or `"zero"`. Before
-            that it is zero, or the rest would take factors that are learnt late. `"target"`
-            reconstructs images and spectrograms better (by 2 to 13 % in the study, and a table of
-            1,000 rows worse, by 4 %), and encodes factors that are visible only together with
-            unlabelled ones, as a letter at varying positions. With wrong labels, and
-            `robust_pairs=False`, more of the factors is encoded in the rest. It has no effect
-            without the decay of `GatedSchedule`.
+            lowers the learning rate, after at least 1,500 steps: the `"target"`'s code without
+            gradient, or `"zero"`. Before that it is zero, or the rest would take factors that are
+            learnt late. `"target"` reconstructs images and spectrograms better (by 2 to 13 % in
+            the study, and a table of 1,000 rows worse, by 4 %), and encodes factors that are
+            visible only together with unlabelled ones, as a letter at varying positions. With
+            wrong labels, and `robust_pairs=False`, more of the factors is encoded in the rest. It
+            has no effect without the decay of `GatedSchedule`.
         partition_order: Do not set it. Saved with the config to detect files whose keys a tool
             has sorted.
 

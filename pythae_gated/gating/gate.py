@@ -124,7 +124,7 @@ class TargetScheme:
             raise GateError(_CONDITIONAL.format("decoder"))
         self._z = z
         own, model = z.detach(), self._model
-        if model.model_config.closed_rest == "zero" or model.annealing == 1:
+        if model.model_config.closed_rest == "zero" or not model.rest_shown:
             own = self._partitions.zero_rest(own)
         return model.decoder(torch.where(self._mask, z.roll(len(self._gate), 0), own))
 

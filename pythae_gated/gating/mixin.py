@@ -66,8 +66,8 @@ class GatedMixin(HubCardMixin, _Parent):
     `pythae_gated.gating.terms.hsic`. The gradients of A flow through open labelled partitions
     only, those of KL_j through open ones, those of S through the rest of the encoding of x' only,
     those of H through the means of the rest only. `annealing`, which `GatedSchedule` lowers,
-    multiplies `agreement` and the limit of `robust_pairs`, and is the power of `kl_ratio`; while
-    it is below 1, `closed_rest` has its effect. With `robust_pairs`, the gradients of a pair's
+    multiplies `agreement` and the limit of `robust_pairs`, and is the power of `kl_ratio`; its
+    `rest_shown` lets `closed_rest` have its effect. With `robust_pairs`, the gradients of a pair's
     loss, A and KL_j are multiplied by `pythae_gated.gating.terms.weigh_pairs`.
 
     The parent has a single encoder pass, a Gaussian posterior and a `loss_function`: VAE, BetaVAE,
@@ -100,7 +100,8 @@ class GatedMixin(HubCardMixin, _Parent):
 
     # What `GatedSchedule` changes during training.
     regularizer_scale: float = 1.0  # of the gradients of all terms but the reconstruction
-    annealing: float = 1.0  # a factor of agreement and the power of kl_ratio; 1: no closed_rest
+    annealing: float = 1.0  # a factor of agreement and the power of kl_ratio
+    rest_shown: bool = False  # whether closed_rest has its effect
     decoder_only: bool = False  # pairs are plain images; the loss is the reconstruction's
     schedule: Any = None  # the `GatedSchedule` of the training that runs
 
@@ -123,7 +124,7 @@ class GatedMixin(HubCardMixin, _Parent):
 
     def __getstate__(self) -> dict[str, Any]:
         # Pythae copies the best model during a phase of the schedule, and the copy leaves it.
-        phase = ("regularizer_scale", "annealing", "decoder_only", "schedule")
+        phase = ("regularizer_scale", "annealing", "rest_shown", "decoder_only", "schedule")
         return {name: value for name, value in vars(self).items() if name not in phase}
 
     @property

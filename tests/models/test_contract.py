@@ -65,7 +65,7 @@ class TestClosedMeansZero:
         given = {"rest": ["identity"], "rest_hsic": 0.0, "closed_rest": "target"}
         batch = make_batch()
         model = make(name, **given)
-        model.annealing = 0.5
+        model.rest_shown = True
         _, _, row_grads = run(model, batch)
         mask = batch["gate"].repeat_interleave(torch.tensor([2, 1, 3]), dim=1)
         for grad in row_grads:
