@@ -51,7 +51,9 @@ class GatedConfigMixin:
             nearly as much as those of unrelated images, as pairs of wrong labels do. A pair that
             differs by a quarter of that has half of its weight. `GatedSchedule` begins with equal
             weights, and lowers the quarter to 0.075 in the end. Pairs of right labels keep their
-            weight once partitions predict their factors.
+            weight once partitions predict their factors: with right labels it cost nothing on six
+            data sets of the study, and 0.04 of the own score where factors are learnt late
+            (letters at varying positions).
         closed_rest: What the decoder receives in the closed rest of a pair while `GatedSchedule`
             lowers the learning rate, after at least 1,500 steps: the `"target"`'s code without
             gradient, or `"zero"`. Before that it is zero, or the rest would take factors that are
