@@ -66,9 +66,9 @@ class GatedMixin(HubCardMixin, _Parent):
     `pythae_gated.gating.terms.hsic`. The gradients of A flow through open labelled partitions
     only, those of KL_j through open ones, those of S through the rest of the encoding of x' only,
     those of H through the means of the rest only. `annealing`, which `GatedSchedule` lowers,
-    multiplies `agreement` and the limit of `robust_pairs`, and is the power of `kl_ratio`; its
-    `rest_shown` lets `closed_rest` have its effect. With `robust_pairs`, the gradients of a pair's
-    loss, A and KL_j are multiplied by `pythae_gated.gating.terms.weigh_pairs`.
+    multiplies `agreement` and the limit of `robust_pairs`, and is the power of `kl_ratio`; while
+    its `rest_shown` is True, `closed_rest` has its effect. With `robust_pairs`, the gradients of
+    a pair's loss, A and KL_j are multiplied by `pythae_gated.gating.terms.weigh_pairs`.
 
     The parent has a single encoder pass, a Gaussian posterior and a `loss_function`: VAE, BetaVAE,
     BetaTCVAE, DisentangledBetaVAE, INFOVAE_MMD, MSSSIM_VAE, or a subclass of these. With
