@@ -2,7 +2,7 @@
 
     python examples/study.py --photographs DIR --speech FILE --mice FILE --mnist DIR
 
-trains and evaluates some 400 models on two cores, in about eight hours, and writes one line of
+trains and evaluates some 500 models on two cores, in about eleven hours, and writes one line of
 JSON per run. It may be stopped at any time and resumes where it was stopped. Tables and figures
 are computed from these lines by
 

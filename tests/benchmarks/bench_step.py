@@ -76,8 +76,10 @@ def make_step(
     if closed is not None:
         extra = {"partitions": SIZES, "closed_partitions": closed, **(options or NO_TERMS)}
     config = getattr(module, prefix + CONFIGS[name])(INPUT_DIM, LATENT_DIM, **extra)
-    networks = [ConvEncoder(INPUT_DIM, LATENT_DIM), ConvDecoder(INPUT_DIM, LATENT_DIM)]
-    model = getattr(module, prefix + name)(config, *networks[: 2 * convolutions]).to(device)
+    networks: list[Any] = []
+    if convolutions:
+        networks = [ConvEncoder(INPUT_DIM, LATENT_DIM), ConvDecoder(INPUT_DIM, LATENT_DIM)]
+    model = getattr(module, prefix + name)(config, *networks).to(device)
     vars(model).update(PHASES[phase])
     optimizer = torch.optim.Adam(model.parameters())
     data, target = torch.rand(2, batch_size, *INPUT_DIM, device=device)

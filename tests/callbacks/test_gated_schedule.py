@@ -12,7 +12,7 @@ from pythae.trainers.training_callbacks import TrainingCallback
 from torch.optim import optimizer as torch_optimizer
 from torch.utils.data import Subset
 
-from pythae_gated import PairedDataset
+from pythae_gated import PairedDataset, Partitions
 from pythae_gated.callbacks import EvaluationCallback, GatedSchedule, KLWarmup
 from tests.support.models import MODELS, make
 
@@ -25,7 +25,7 @@ class Watch(TrainingCallback):
     """Notes the state after each step; comes before the schedule, which sets the next."""
 
     def __init__(self):
-        self.scales, self.annealing, self.rest_shown, self.alone = [], [], [], []
+        self.scales, self.annealing, self.alone = [], [], []
         self.encoders, self.decoders = [], []
         self.evaluated, self.evaluated_annealing, self.evaluated_rest_shown = [], [], []
 
@@ -33,7 +33,6 @@ class Watch(TrainingCallback):
         model = kwargs["model"]
         self.scales.append(model.regularizer_scale)
         self.annealing.append(model.annealing)
-        self.rest_shown.append(model.rest_shown)
         self.alone.append(model.decoder_only)
         self.encoders.append(copy.deepcopy(model.encoder.state_dict()))
         self.decoders.append(copy.deepcopy(model.decoder.state_dict()))
@@ -92,25 +91,45 @@ def test_the_three_phases(model, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("fractions", "hidden", "shown", "evaluated"),  # of 24 steps
+    ("fractions", "hidden", "expected"),  # of 24 steps
     [
-        ({"warmup": 1 / 4, "decay": 1 / 2, "finish": 1 / 3}, 0, range(9, 16), True),
-        ({"warmup": 1 / 4, "decay": 1 / 2, "finish": 1 / 3}, 12, range(12, 16), True),
-        ({"warmup": 1 / 4, "decay": 1 / 2, "finish": 1 / 3}, 16, range(0), False),
-        ({"decay": 0}, 0, range(0), False),
+        ({"warmup": 1 / 4, "decay": 1 / 2, "finish": 1 / 3}, 0, 9),
+        ({"warmup": 1 / 4, "decay": 1 / 2, "finish": 1 / 3}, 12, 12),
+        ({"warmup": 1 / 4, "decay": 1 / 2, "finish": 1 / 3}, 1_500, 16),
+        ({"decay": 0}, 0, 20),
     ],
 )
 def test_the_closed_rest_is_the_targets_while_the_learning_rate_falls(
-    fractions, hidden, shown, evaluated, model, tmp_path, monkeypatch
+    fractions, hidden, expected, tmp_path, monkeypatch
+):
+    zeros, zero_rest = [], Partitions.zero_rest
+
+    def noting(self, values):
+        zeros.append(len(values))
+        return zero_rest(self, values)
+
+    monkeypatch.setattr(Partitions, "zero_rest", noting)
+    monkeypatch.setattr("pythae_gated.callbacks.schedules._REST_HIDDEN", hidden)
+    model = make("GatedBetaVAE", rest=["identity"], closed_rest="target")
+    trainer = make_trainer(model, [GatedSchedule(**fractions)], tmp_path)
+    zeros.clear()  # that of Pythae's check of the model
+    trainer.train()
+    assert len(zeros) == expected
+    assert not model.rest_shown
+    assert not trainer._best_model.rest_shown
+
+
+@pytest.mark.parametrize(
+    ("decay", "hidden", "expected"), [(0.4, 0, True), (0.4, 20, False), (0, 0, False)]
+)
+def test_epochs_are_evaluated_with_the_closed_rest_of_the_end(
+    decay, hidden, expected, model, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("pythae_gated.callbacks.schedules._REST_HIDDEN", hidden)
     watch = Watch()
-    callbacks = [watch, GatedSchedule(**fractions)]
+    callbacks = [watch, GatedSchedule(decay=decay)]
     make_trainer(model, callbacks, tmp_path, with_eval=True).train()
-    before_finishing = watch.rest_shown[:16]
-    assert before_finishing == [step in shown for step in range(16)]
-    assert watch.evaluated_rest_shown == [evaluated] * 6
-    assert not model.rest_shown
+    assert watch.evaluated_rest_shown == [expected] * 6
 
 
 def test_the_best_model_is_not_left_in_the_last_phase(model, tmp_path):
